@@ -1,0 +1,43 @@
+# setup: an environment of its own and the two bundled models. demo: the main job on the shipped task.
+# All of it needs Python 3.11 or newer, make and a package index; run again, it is done at once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+MODELS := .venv/.models
+
+.PHONY: setup demo test test-all check docs clean
+
+setup: $(MODELS)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "tuningfork needs Python 3.11 or newer; $(PYTHON) is older. Say: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	@echo "Installing (a few minutes the first time) ..."
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[local,dev]' --constraint constraints.txt
+	@touch $@
+
+$(MODELS): $(STAMP)
+	$(BIN)/tuningfork models --fetch
+	@touch $@
+
+demo: setup
+	$(BIN)/tuningfork compare examples/tickets/task.yaml --budget light --runs runs
+
+test: setup
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: setup
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,0 +1,379 @@
+"""What happened in a race, written once: typed, versioned, append-only.
+
+A run's folder holds `log.jsonl` (one event a line, as it happens), the item results (`predictions.jsonl` while the race
+runs, `predictions.parquet` once it has ended) and `blobs/`. Everything after the race reads these and calls no model; a
+killed race resumes from them. A half-written last line, as a power loss leaves it, is dropped; a damaged line anywhere
+else is refused by number.
+
+A *trial* is one road on one model, named `method@model`; a trial may give birth to several candidates (one in the race,
+one re-adapted for the final). Item results carry trial, candidate and split.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Literal, TypeVar
+
+from .candidate import Candidate, blobs_of, from_dict, identity, to_dict
+from .errors import DataError
+from .store.blobs import Blobs
+
+LOG_VERSION = 1
+Stage = Literal["race", "final"]
+SplitName = Literal["dev", "test"]
+E = TypeVar("E")
+
+
+@dataclass(frozen=True)
+class Started:
+    """First event of a run. `items`: dicts with id, split, target, group, cluster and text (dev and test rows)."""
+
+    type: ClassVar[str] = "started"
+    version: int
+    task: Mapping[str, Any]
+    items: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
+    environment: Mapping[str, Any]
+    prices: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    metrics: tuple[Mapping[str, Any], ...]
+    time: str
+
+
+@dataclass(frozen=True)
+class Born:
+    """A candidate. `examples_used` it learned from, `examples_chosen_on` it was selected on."""
+
+    type: ClassVar[str] = "born"
+    trial: str
+    candidate: str
+    data: Mapping[str, Any]
+    parents: tuple[str, ...]
+    method: str
+    model: str
+    family: str
+    settings: Mapping[str, Any]
+    stage: Stage
+    seed: int
+    examples_used: int
+    examples_chosen_on: int
+    seconds: float
+    usage: Mapping[str, float]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The curve of one tuning: points of step, train_nats, hold_nats, seconds."""
+
+    type: ClassVar[str] = "trained"
+    trial: str
+    stage: Stage
+    recipe: Mapping[str, Any]
+    curve: tuple[Mapping[str, Any], ...]
+    why_stopped: str
+    usage: Mapping[str, float]
+    notes: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One block of items answered by one candidate; the item results stand in the predictions file."""
+
+    type: ClassVar[str] = "measured"
+    trial: str
+    candidate: str
+    split: SplitName
+    block: int
+    items: int
+    failed: int
+    value: float
+    seconds: float
+    usage: Mapping[str, float]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A measurement beside quality: flat numbers, such as latency p50 in milliseconds."""
+
+    type: ClassVar[str] = "probed"
+    trial: str
+    candidate: str
+    probe: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Left:
+    """A trial that goes no further: dropped (proven worse), paused, failed or skipped, and the evidence in words.
+
+    `usage` is what a failed one had spent, where no other event says so.
+    """
+
+    type: ClassVar[str] = "left"
+    trial: str
+    status: Literal["dropped", "paused", "failed", "skipped"]
+    why: str
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    method: str = ""
+    model: str = ""
+    family: str = ""
+    detail: str = ""
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finalists:
+    """Who goes to the test, and why each."""
+
+    type: ClassVar[str] = "finalists"
+    trials: tuple[str, ...]
+    why: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TestOpened:
+    """The test split is read from here on. `items` of `of` were drawn by seed where all would not fit."""
+
+    type: ClassVar[str] = "test_opened"
+    __test__: ClassVar[bool] = False
+    items: int
+    of: int
+    looks: int
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A sentence that the report must show: seconds stopped something, a sample was drawn, a setting was changed."""
+
+    type: ClassVar[str] = "noted"
+    text: str
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The race went on after a stop."""
+
+    type: ClassVar[str] = "resumed"
+    time: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Last event: what was spent in all, by the clock of the racing parts only."""
+
+    type: ClassVar[str] = "ended"
+    seconds: float
+    usage: Mapping[str, float]
+    why: str
+    time: str
+
+
+Event = Started | Born | Trained | Measured | Probed | Left | Finalists | TestOpened | Noted | Resumed | Ended
+EVENTS: Mapping[str, type] = {
+    cls.type: cls
+    for cls in (Started, Born, Trained, Measured, Probed, Left, Finalists, TestOpened, Noted, Resumed, Ended)
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item result. `score` is the metric's item score; None where the item failed."""
+
+    trial: str
+    candidate: str
+    split: SplitName
+    block: int
+    item: str
+    answer: str
+    score: float | None
+    confidence: float | None
+    failure: str | None
+    seconds: float
+    nats: tuple[float, ...] | None = None
+
+
+class LogWriter:
+    """Appends to a run's folder. Each event is on disk before the next thing happens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.blobs = Blobs(folder / "blobs")
+
+    def write(self, event: Event) -> None:
+        """Append one event and wait until the disk has it."""
+        _append(self.folder / "log.jsonl", [{"type": event.type, **asdict(event)}])
+
+    def keep(self, candidate: Candidate) -> None:
+        """Keep the blobs that a candidate names."""
+        for blob in blobs_of(candidate):
+            self.blobs.put(blob)
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Append item results; write the `measured` event after them, so that it never promises rows that are not
+        there."""
+        _append(self.folder / "predictions.jsonl", [asdict(row) for row in rows])
+
+    def close(self) -> None:
+        """Turn the journal of item results into one parquet file."""
+        journal = self.folder / "predictions.jsonl"
+        if not journal.exists():
+            return
+        import pandas as pd
+
+        rows = [asdict(row) for row in _read_rows(self.folder)]
+        part = self.folder / ".predictions.parquet"
+        pd.DataFrame(rows, columns=[f.name for f in fields(Row)]).to_parquet(part, index=False)
+        os.replace(part, self.folder / "predictions.parquet")
+        journal.unlink()
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """A run, read back. `rows` are those whose `measured` event is in the log, each item once."""
+
+    folder: Path
+    events: tuple[Event, ...]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> RunLog:
+        """Read a run's folder. Raises DataError when it holds no run, or a line is damaged (naming the line)."""
+        path = folder / "log.jsonl"
+        if not path.is_file():
+            raise DataError(f"There is no run in {folder}: log.jsonl is missing. `tuningfork compare` makes one.")
+        events = tuple(_event(data, path, number) for number, data in _read_jsonl(path))
+        if not events or not isinstance(events[0], Started):
+            raise DataError(f"{path} does not begin with a `started` event, so it is not a whole run log.")
+        measured = {(e.trial, e.candidate, e.split, e.block) for e in events if isinstance(e, Measured)}
+        unique = {
+            (r.trial, r.candidate, r.split, r.item): r
+            for r in _read_rows(folder)
+            if (r.trial, r.candidate, r.split, r.block) in measured
+        }
+        return cls(folder, events, tuple(unique.values()))
+
+    @property
+    def started(self) -> Started:
+        event = self.events[0]
+        assert isinstance(event, Started)
+        return event
+
+    def of(self, kind: type[E]) -> list[E]:
+        """All events of one kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def born(self, trial: str, stage: Stage | None = None) -> Born | None:
+        """The newest candidate of a trial (of one stage), or None."""
+        found = [e for e in self.of(Born) if e.trial == trial and stage in (None, e.stage)]
+        return found[-1] if found else None
+
+    def candidate(self, born: Born) -> Candidate:
+        """The candidate of a `born` event, its blobs found in this run's folder."""
+        return from_dict(born.data, Blobs(self.folder / "blobs").get)
+
+    def results(self, split: SplitName) -> dict[str, dict[str, Row]]:
+        """trial -> item id -> row, of the newest candidate that was measured on that split."""
+        newest = {e.trial: e.candidate for e in self.of(Measured) if e.split == split}
+        found: dict[str, dict[str, Row]] = {trial: {} for trial in newest}
+        for row in self.rows:
+            if row.split == split and newest.get(row.trial) == row.candidate:
+                found[row.trial][row.item] = row
+        return found
+
+
+def born_event(trial: str, candidate: Candidate, **about: Any) -> Born:
+    """A `born` event for a candidate; its identity, data and size are filled in."""
+    size = sum(blob.size for blob in blobs_of(candidate))
+    return Born(trial=trial, candidate=identity(candidate), data=to_dict(candidate), bytes=size, **about)
+
+
+def _append(path: Path, lines: list[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(line, ensure_ascii=True, default=_jsonable) + "\n" for line in lines)
+    with path.open("a+b") as file:
+        _mend_tail(file)
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _jsonable(value: Any) -> Any:
+    """What JSON has no form for: sets in order, numpy's numbers as numbers, anything else as its text."""
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    if callable(getattr(value, "tolist", None)):
+        return value.tolist()
+    return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
+def _mend_tail(file: BinaryIO) -> None:
+    """Where the last line has no end: give it one if it is whole, else take it away, just as reading drops it."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 1))
+    if file.read(1) in (b"", b"\n"):
+        return
+    file.seek(0)
+    begin = file.read().rfind(b"\n") + 1
+    file.seek(begin)
+    try:
+        json.loads(file.read())
+    except ValueError:
+        file.truncate(begin)
+    else:
+        file.write(b"\n")
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Lines with their numbers. A last line without its end is what a power loss leaves, and is dropped."""
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+        except ValueError:
+            if number == len(lines):
+                return
+            raise DataError(
+                f"{path}, line {number}, is damaged: it is not JSON. Restore the file from a copy."
+            ) from None
+        if not isinstance(data, dict):
+            raise DataError(f"{path}, line {number}, is damaged: it is no object. Restore the file from a copy.")
+        yield number, data
+
+
+def _read_rows(folder: Path) -> list[Row]:
+    parquet, journal = folder / "predictions.parquet", folder / "predictions.jsonl"
+    rows: list[Row] = []
+    if parquet.is_file():
+        import pyarrow.parquet as pq
+
+        rows += [_row(data) for data in pq.read_table(parquet).to_pylist()]
+    if journal.is_file():
+        rows += [_row(data) for _, data in _read_jsonl(journal)]
+    return rows
+
+
+def _row(data: dict[str, Any]) -> Row:
+    nats = data.pop("nats", None)
+    return Row(**data, nats=None if nats is None else tuple(nats))
+
+
+def _event(data: dict[str, Any], path: Path, number: int) -> Event:
+    if data.get("type") == Started.type and data.get("version", 0) > LOG_VERSION:
+        raise DataError(f"{path} was written by a newer tuningfork (log version {data['version']}). Update tuningfork.")
+    kind = EVENTS.get(data.pop("type", ""))
+    known = {f.name for f in fields(kind)} if kind else set()
+    try:
+        if kind is None:
+            raise TypeError("unknown event type")
+        event: Event = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known})
+    except TypeError as error:
+        raise DataError(f"{path}, line {number}, is no event that this version knows ({error}).") from None
+    return event

@@ -1,0 +1,224 @@
+"""A method, and all that it is given.
+
+A Method takes a start Candidate and a Bench and returns a better Candidate. The Bench holds what the method may learn
+from (`train`) and choose on (`hold`) and models that refuse past its share. It has no dev and no test examples: what
+must not be touched is not in the room. `chain(a, b)` is a method again, so a hybrid costs no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from .candidate import Candidate, Constant, Single
+from .errors import BudgetSpent, MethodError
+from .metrics import Metric
+from .model import Capability, Model
+from .predict import predict
+from .stats.sequential import still_in
+from .task import Example, Kind, Task
+
+Family = Literal["baseline", "prompt", "soft", "tune", "hybrid", "yours"]
+Need = Capability | Literal["answer", "encoder"]
+"""What a method needs of its model: a capability, or one of two more. `answer`: it can say what is asked, by
+`generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is left to a method. All of `tokens` on reading, or all of `trained_tokens` on training, uses it up."""
+
+    tokens: int
+    trained_tokens: int
+    seconds: float
+    usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A candidate born earlier in this race and its mean item score on hold or dev so far."""
+
+    trial: str
+    candidate: Candidate
+    value: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that a method is given.
+
+    `models` are metered; `mine` is this method's own candidate of its last rung (to continue from, or to keep);
+    `left()` says what remains of its share; `capabilities` says what each model can, without opening it.
+    """
+
+    task: Task
+    train: tuple[Example, ...]
+    hold: tuple[Example, ...]
+    models: Mapping[str, Model]
+    metric: Metric
+    left: Callable[[], Share]
+    seed: int = 0
+    rung: int = 0
+    unlabelled: tuple[Example, ...] = ()
+    documents: tuple[Example, ...] = ()
+    known: tuple[Known, ...] = ()
+    mine: Candidate | None = None
+    capabilities: Mapping[str, frozenset[Capability]] = field(default_factory=dict)
+
+    @property
+    def share(self) -> Share:
+        """What is left of this method's share now."""
+        return self.left()
+
+    def helper(self, capability: Capability) -> Model:
+        """The first model of the race that can do this and cannot score, else the first that can.
+
+        An encoder embeds better than a chat model does. Raises MethodError when there is none.
+        """
+        able = [name for name, can in self.capabilities.items() if capability in can]
+        best = sorted(able, key=lambda name: "score" in self.capabilities[name])
+        if not best:
+            raise MethodError(f"No model of this race can {capability}. Add one, such as minilm-l6, under `models:`.")
+        return self.models[best[0]]
+
+    def pick(self, candidates: Sequence[Candidate], block: int = 16, alpha: float = 0.1) -> Candidate:
+        """The best of several on `hold`, by paired racing: blocks of hold items go to all that are still in, and one
+        that is shown worse than the leader (an anytime-valid test at `alpha` over all) is asked no more.
+
+        Ties go to the earlier candidate. Failed items count as the worst score here, where nothing is reported. When
+        the share is spent half-way, the blocks that all had are what it chooses by.
+        """
+        if not candidates:
+            raise ValueError("pick needs at least one candidate")
+        low, high = self.metric.range
+        bounds = (low, high) if self.metric.higher_is_better else (-high, -low)
+        scores: list[list[float]] = [[] for _ in candidates]
+        alive = [True] * len(candidates)
+        for begin in range(0, len(self.hold), block):
+            if sum(alive) == 1:
+                break
+            items = self.hold[begin : begin + block]
+            try:
+                found = [self._item_scores(c, items) if alive[i] else [] for i, c in enumerate(candidates)]
+            except BudgetSpent:
+                break
+            scores = [old + new for old, new in zip(scores, found, strict=True)]
+            alive = still_in(scores, alive, bounds, alpha)
+        means = [sum(s) / len(s) if s and alive[i] else float("-inf") for i, s in enumerate(scores)]
+        return candidates[max(range(len(candidates)), key=lambda i: (means[i], -i))]
+
+    def _item_scores(self, candidate: Candidate, items: Sequence[Example]) -> list[float]:
+        low, high = self.metric.range
+        sign = 1.0 if self.metric.higher_is_better else -1.0
+        worst = low if self.metric.higher_is_better else high
+        predictions = predict(candidate, self.models, [item.inputs for item in items])
+        return [
+            sign * (worst if p.failure else self.metric.item(e, p)) for e, p in zip(items, predictions, strict=True)
+        ]
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way of adapting: a frozen dataclass whose fields are its settings, with these class attributes.
+
+    `needs`: what the start's model must be able to do (see `Need`); empty for a method without a model. `uses`: what
+    a model of the race must be able to do. `kinds`: the task kinds it can work on. The first line of its docstring is
+    its menu line. It may raise MethodError with a reason; it never changes its inputs.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> Family: ...
+    @property
+    def needs(self) -> frozenset[Need]: ...
+    @property
+    def uses(self) -> frozenset[Capability]: ...
+    @property
+    def kinds(self) -> frozenset[Kind]: ...
+
+    def __call__(self, start: Candidate, bench: Bench) -> Candidate: ...
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Two methods, one after the other, as one method: `chain(few_shot, calibrate)` is named `few_shot+calibrate`."""
+
+    first: Method
+    second: Method
+
+    @property
+    def name(self) -> str:
+        return f"{self.first.name}+{self.second.name}"
+
+    @property
+    def family(self) -> Family:
+        """That of its parts; two roads of different families are a hybrid."""
+        parts = {self.first.family, self.second.family} - {"baseline"}
+        return parts.pop() if len(parts) == 1 else "hybrid"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        return self.first.needs | self.second.needs
+
+    @property
+    def uses(self) -> frozenset[Capability]:
+        return self.first.uses | self.second.uses
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        return self.first.kinds & self.second.kinds
+
+    def __call__(self, start: Candidate, bench: Bench) -> Candidate:
+        return self.second(self.first(start, bench), bench)
+
+
+def chain(first: Method, *rest: Method) -> Method:
+    """Methods, one after the other, as one method."""
+    made = first
+    for method in rest:
+        made = Chain(made, method)
+    return made
+
+
+def needs_met(
+    method: Method, kind: Kind, capabilities: frozenset[Capability], race: frozenset[Capability] | None = None
+) -> str | None:
+    """Why a method can't work on a model with these capabilities, as a sentence for the report; None when it can.
+
+    `race`: what all models of the race can together, to check `uses` against; None leaves `uses` unchecked.
+    """
+    if kind not in method.kinds:
+        return f"{method.name} is for {' and '.join(sorted(method.kinds))}, and this task is {kind}."
+    if kind == "generation" and method.needs and "generate" not in capabilities:
+        return f"{method.name} needs a model that can generate, because this task wants a written answer."
+    for need in sorted(method.needs):
+        if need == "answer" and not capabilities & {"score", "generate"}:
+            return f"{method.name} needs a model that can score or generate."
+        if need == "encoder" and ("embed" not in capabilities or "score" in capabilities):
+            return f"{method.name} needs an encoder: a model made to embed, not to answer."
+        if need not in ("answer", "encoder", *capabilities):
+            return f"{method.name} needs a model that can {need}."
+    for use in sorted(method.uses - race) if race is not None else ():
+        return f"{method.name} also uses a model that can {use}, and this race has none. Add one, such as minilm-l6."
+    return None
+
+
+def settings(method: Method) -> dict[str, Any]:
+    """A method's settings as plain data, for the log and the docs."""
+    if isinstance(method, Chain):
+        return {**settings(method.first), **settings(method.second)}
+    return asdict(method) if is_dataclass(method) and not isinstance(method, type) else {}
+
+
+def single(start: Candidate, method: str) -> Single:
+    """The start as a Single, for methods that change a part of one. Raises MethodError for other kinds."""
+    if isinstance(start, Single):
+        return start
+    raise MethodError(f"{method} changes how one model is used, and can't change a {type(start).__name__.lower()}.")
+
+
+def no_model(labels: tuple[str, ...]) -> Constant:
+    """Where a method that uses no model starts from."""
+    return Constant("", labels)

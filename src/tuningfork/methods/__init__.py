@@ -1,0 +1,109 @@
+"""One file a method, and the menu of them.
+
+A name is one method (`few_shot`), several in a row (`few_shot+calibrate`), or an outsider's: one that a package brings
+through the entry point group `tuningfork.methods`, or `module:attribute` (a Method, or a class whose instance is one).
+Methods hold no torch and know no race: they take a candidate and a bench and return a better candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from ..errors import TaskError, UnknownName
+from ..method import Family, Method, Need, chain
+from ..model import Capability
+from ..task import Task
+from .contender import open_contender
+
+__all__ = ["MENU", "MethodInfo", "auto", "menu", "open_contender", "open_method"]
+
+MENU = {
+    "majority": "majority:Majority",
+    "label_similarity": "label_similarity:LabelSimilarity",
+    "zero_shot": "zero_shot:ZeroShot",
+    "few_shot": "few_shot:FewShot",
+    "nearest_shots": "nearest_shots:NearestShots",
+    "calibrate": "calibrate:Calibrate",
+    "head": "head:FitHead",
+    "lora": "lora:Lora",
+}
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A line of the menu. `about` is the first line of the method's docstring."""
+
+    name: str
+    family: Family
+    needs: frozenset[Need]
+    uses: frozenset[Capability]
+    about: str
+
+
+def open_method(spec: str) -> Method:
+    """The method that `spec` names, chains (`a+b`) included. Raises UnknownName with the menu, or TaskError."""
+    parts = [part.strip() for part in spec.split("+")]
+    return chain(*(_open(part) for part in parts))
+
+
+def menu() -> list[MethodInfo]:
+    """Every method, outsiders' included, in the order in which a race tries them."""
+    return [_info(_open(name)) for name in [*MENU, *sorted(_outsiders())]]
+
+
+def auto(task: Task, n_train: int) -> tuple[str, ...]:
+    """The methods that are worth racing on a task with `n_train` examples to learn from; cheap ones first.
+
+    Below 16 examples there is too little for gradient steps to learn from and to stop by, so `lora` stays out.
+    """
+    tuned = ("lora",) if n_train >= 16 else ()
+    if task.kind != "classification":
+        return ("zero_shot", "few_shot", "nearest_shots", *tuned)
+    asked = ("zero_shot", "few_shot", "nearest_shots")
+    prompts = (name for one in asked for name in (one, f"{one}+calibrate"))
+    return ("majority", "label_similarity", "head", *prompts, *tuned)
+
+
+def _info(method: Method) -> MethodInfo:
+    about = (type(method).__doc__ or "").strip().split("\n")[0]
+    return MethodInfo(method.name, method.family, method.needs, method.uses, about)
+
+
+def _open(name: str) -> Method:
+    if name in MENU:
+        module, _, attribute = MENU[name].partition(":")
+        return _as_method(getattr(import_module(f".{module}", __name__), attribute), name)
+    if ":" in name:
+        return _as_method(_imported(name), name)
+    outside = _outsiders()
+    if name not in outside:
+        raise UnknownName("method", name, [*MENU, *outside])
+    return _as_method(outside[name].load(), name)
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TaskError(
+            f"The method {path!r} can't be imported ({error}). Give `module:attribute` of an installed module, "
+            "or run from its folder with PYTHONPATH=. set."
+        ) from error
+
+
+def _as_method(found: Any, name: str) -> Method:
+    method = found() if isinstance(found, type) else found
+    if not isinstance(method, Method):
+        raise TaskError(
+            f"{name!r} is {found!r}, which is no method: it needs name, family, needs, uses, kinds and a call. "
+            "tuningfork/method.py says what each is."
+        )
+    return method
+
+
+def _outsiders() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group="tuningfork.methods")}

@@ -1,0 +1,80 @@
+"""Answer by generating: the model writes, and for a classification its text is read as a label.
+
+For free text the answer is what was written, without the white space around it. A label is read by the surest reading
+that fits: the text is a label or its words; it begins with one; it names exactly one. Anything else is a Failure
+`unparsed`, never a guess.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from ..candidate import Prediction, Single
+from ..model import Answer, Failure, GenerateRequest, Model
+from ..task import Inputs, Prompt
+from .shots import asked, prompter, read_all
+
+
+def answerer(
+    candidate: Single, model: Model, models: Mapping[str, Model]
+) -> Callable[[Sequence[Inputs]], list[Prediction]]:
+    """How `candidate` answers a block of inputs by writing."""
+    prompts = prompter(candidate, models)
+    how = candidate.decoding
+
+    def ask(block: list[Prompt]) -> Sequence[Answer | Failure]:
+        return model.generate([GenerateRequest(p, how.max_tokens, how.stop, how.temperature) for p in block])
+
+    def read(reply: Answer) -> Prediction:
+        confidence = None if reply.nats is None else math.exp(min(reply.nats, 0.0))
+        if not candidate.labels:
+            return Prediction(reply.text.strip(), confidence=confidence, usage=reply.usage)
+        label = read_label(reply.text, candidate.labels, candidate.words)
+        if label is None:
+            message = f"The model wrote {reply.text[:80]!r}, which is none of the labels, or more than one."
+            return Prediction("", failure=Failure("unparsed", message), usage=reply.usage)
+        return Prediction(label, confidence=confidence, usage=reply.usage, trace={"text": reply.text})
+
+    return lambda block: read_all(asked(prompts(block), ask), read)
+
+
+def read_label(text: str, labels: Sequence[str], words: Sequence[str] = ()) -> str | None:
+    """The one label that a text means, or None. Case, punctuation and underscores don't matter."""
+    bare = text.strip().casefold()
+    for label, word in zip(labels, words or labels, strict=True):
+        if bare in (label.casefold(), word.casefold()):
+            return label
+    said = _normalised(text)
+    names: dict[str, set[str]] = {}
+    for label, word in zip(labels, words or labels, strict=True):
+        for name in {_normalised(label), _normalised(word)} - {""}:
+            names.setdefault(name, set()).add(label)
+    for found in (_exact, _first, _mentioned):
+        if meant := found(said, names):
+            return meant.pop() if len(meant) == 1 else None
+    return None
+
+
+def _exact(said: str, names: Mapping[str, set[str]]) -> set[str]:
+    return set(names.get(said, ()))
+
+
+def _first(said: str, names: Mapping[str, set[str]]) -> set[str]:
+    starts = [name for name in names if f"{said} ".startswith(f"{name} ")]
+    return set(names[max(starts, key=len)]) if starts else set()
+
+
+def _mentioned(said: str, names: Mapping[str, set[str]]) -> set[str]:
+    """Labels named anywhere; longer names are looked for first, so that `late refund` does not also name `refund`."""
+    rest, meant = f" {said} ", set()
+    for name in sorted(names, key=len, reverse=True):
+        if f" {name} " in rest:
+            rest = rest.replace(f" {name} ", "  ")
+            meant |= names[name]
+    return meant
+
+
+def _normalised(text: str) -> str:
+    return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split())

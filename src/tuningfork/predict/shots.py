@@ -1,0 +1,108 @@
+"""Demonstrations for each input, and the prompts that hold them.
+
+A candidate's demonstrations are fixed, or picked for each input: the nearest of a pool by an encoder's cosine. The
+nearest one comes last, right before the question, where small models heed it most. Picking is exact and
+deterministic: cosines are rounded to six places, so that padding noise of a batch decides nothing, and ties go to the
+earlier one of the pool.
+
+Methods that ask about their own train examples pass `others_only`, so that no example is its own demonstration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from ..candidate import Nearest, Prediction, Shot, Single
+from ..errors import UnknownName
+from ..model import Answer, EmbedRequest, Failure, Model, Scores, Usage, Vector
+from ..store.blobs import Blob
+from ..task import Inputs, Prompt
+from .prompt import plain_input, prompt_for, shot_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+R = TypeVar("R", Scores, Answer, Vector)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A prompt, or why there is none, and what it cost to choose its demonstrations."""
+
+    prompt: Prompt | Failure
+    usage: Usage = field(default_factory=Usage)
+
+
+Prompter = Callable[[Sequence[Inputs]], list[Rendered]]
+Picked = tuple[tuple[Shot, ...] | Failure, Usage]
+
+
+def prompter(candidate: Single, models: Mapping[str, Model], others_only: bool = False) -> Prompter:
+    """How `candidate` turns inputs into prompts. With `others_only` an entry of the pool is never shown to itself."""
+    shots = candidate.shots
+    if isinstance(shots, Nearest):
+        pick = _picker(shots, model_of(models, shots.model), others_only)
+        return lambda block: [_render(candidate, *each) for each in zip(block, pick(block), strict=True)]
+    return lambda block: [Rendered(prompt_for(candidate, inputs, shots)) for inputs in block]
+
+
+def asked(rendered: Sequence[Rendered], ask: Callable[[list[Prompt]], Sequence[R | Failure]]) -> list[R | Failure]:
+    """The model's reply to each prompt, in order. Where there is no prompt its failure stays in place."""
+    prompts = [item.prompt for item in rendered if isinstance(item.prompt, Prompt)]
+    replies = iter(ask(prompts) if prompts else ())
+    found: list[R | Failure] = []
+    for item in rendered:
+        reply = next(replies) if isinstance(item.prompt, Prompt) else item.prompt
+        found.append(reply if isinstance(reply, Failure) else replace(reply, usage=reply.usage + item.usage))
+    return found
+
+
+def read_all(replies: Iterable[R | Failure], read: Callable[[R], Prediction]) -> list[Prediction]:
+    """A Prediction of each reply; a failure becomes a failed one."""
+    return [Prediction("", failure=r) if isinstance(r, Failure) else read(r) for r in replies]
+
+
+def nearest_of(model: str, pool: Sequence[Shot], vectors: Sequence[NDArray[np.float32]], k: int) -> Nearest:
+    """Demonstrations to pick from: `pool`, and a vector for each entry by the model of that name."""
+    import numpy as np
+
+    stacked = np.stack(list(vectors)).astype(np.float32)  # (pool, d)
+    unit = stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), 1e-12)
+    return Nearest(model, tuple(pool), Blob.of_arrays({"vectors": unit}), k)
+
+
+def model_of(models: Mapping[str, Model], name: str) -> Model:
+    """The model of that name. Raises UnknownName when it was not opened."""
+    if name not in models:
+        raise UnknownName("model", name, models, "what was opened for this candidate")
+    return models[name]
+
+
+def _picker(shots: Nearest, model: Model, others_only: bool) -> Callable[[Sequence[Inputs]], list[Picked]]:
+    import numpy as np
+
+    vectors = shots.vectors.arrays()["vectors"]  # (pool, d)
+
+    def pick(values: NDArray[np.float32], inputs: Inputs) -> tuple[Shot, ...]:
+        closeness = np.round(vectors @ (values / max(float(np.linalg.norm(values)), 1e-12)), 6)  # (pool,)
+        order = np.lexsort((np.arange(len(closeness)), -closeness))
+        own = shot_of(inputs, "").inputs if others_only else None
+        best = (shots.pool[i] for i in order if shots.pool[i].inputs != own)
+        return tuple(shot for shot, _ in zip(best, range(shots.k), strict=False))[::-1]
+
+    def pick_all(block: Sequence[Inputs]) -> list[Picked]:
+        replies = model.embed([EmbedRequest(plain_input(inputs)) for inputs in block])
+        return [
+            (reply, Usage()) if isinstance(reply, Failure) else (pick(reply.values, inputs), reply.usage)
+            for inputs, reply in zip(block, replies, strict=True)
+        ]
+
+    return pick_all
+
+
+def _render(candidate: Single, inputs: Inputs, picked: Picked) -> Rendered:
+    shots, usage = picked
+    return Rendered(shots if isinstance(shots, Failure) else prompt_for(candidate, inputs, shots), usage)

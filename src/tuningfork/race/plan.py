@@ -1,0 +1,238 @@
+"""The plan of a race: what runs, how fast this machine is, how the budget is dealt out. Written to the log before the
+race.
+
+A short probe measures each model's rates on a few of the task's own inputs; they are rounded down to steps of a
+quarter, so that a repetition on the same machine mostly makes the same plan, and `--plan RUN` repeats one exactly. From
+the rates, shares are dealt on the planned clock (`meter`): part of the budget is kept for the final before anything is
+spent.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..candidate import Candidate, Single
+from ..method import Method, needs_met, no_model
+from ..model import (
+    Capability,
+    EmbedRequest,
+    Failure,
+    GenerateRequest,
+    Model,
+    Recipe,
+    ScoreRequest,
+    TuneItem,
+    Usage,
+)
+from ..predict.prompt import default_template, plain_input, render, words_of
+from ..task import Budget, Message, Prompt, Split, Task
+from .meter import Rates
+
+OVERHEAD_SECONDS = 75.0
+"""Of a budget in seconds, at most a quarter and so many: opening and probing models, latency, writing. Not planned by
+tokens."""
+FINAL_SHARE = 0.4
+"""Of the budget: finalists adapted again on train and dev together, the test, the probes."""
+TUNE_SHARE = 0.6
+"""Of the racing part: what trials that train get among them, in equal parts. The rest is for trials that only read."""
+READ_MOST = 0.3
+"""A trial that only reads may use up to this part of what is left for its kind: most need far less than an equal
+part."""
+BLOCK_ITEMS = 32
+PROBE_INPUTS = 16
+PROBE_CALLS = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One method on one model (or on none), and how it is dealt with."""
+
+    name: str
+    method: Method
+    model: str | None
+    start: Candidate
+
+    @property
+    def trains(self) -> bool:
+        """Whether weights move in it."""
+        return "tune" in self.method.needs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that fixes a race beside its seed. `seconds` is the budget on the planned clock."""
+
+    seconds: float
+    rates: Mapping[str, Rates]
+    trials: tuple[str, ...]
+    skipped: Mapping[str, str]
+    race_seconds: float
+    final_seconds: float
+    block_items: int
+    dev_items: int
+    test_items: int
+    finalists: int
+    latency_requests: int
+    budget: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the log."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """From a log."""
+        fields = dict(data)
+        fields["rates"] = {name: Rates(**rates) for name, rates in data["rates"].items()}
+        fields["trials"] = tuple(data["trials"])
+        return cls(**fields)
+
+
+def trials(
+    task: Task, methods: Sequence[Method], capabilities: Mapping[str, frozenset[Capability]]
+) -> tuple[list[Trial], dict[str, str]]:
+    """Every method on every model that it can work on, cheapest kind first; and why the others can't run here."""
+    found: list[Trial] = []
+    skipped: dict[str, str] = {}
+    race: frozenset[Capability] = frozenset().union(*capabilities.values())
+    for method in methods:
+        if not method.needs:
+            reason = needs_met(method, task.kind, frozenset(), race)
+            if reason:
+                skipped[method.name] = reason
+            else:
+                found.append(Trial(method.name, method, None, no_model(task.labels)))
+            continue
+        for model, can in capabilities.items():
+            reason = needs_met(method, task.kind, can, race)
+            name = f"{method.name}@{model}"
+            if reason:
+                skipped[name] = reason
+            else:
+                found.append(Trial(name, method, model, start(task, model, can)))
+    return sorted(found, key=_cheap_first), skipped
+
+
+def start(task: Task, model: str, can: frozenset[Capability]) -> Single:
+    """The plain candidate that methods on a model start from."""
+    scores = bool(task.labels) and "score" in can
+    return Single(
+        model=model,
+        labels=task.labels,
+        words=words_of(task.labels),
+        prompt=default_template(task) if {"score", "generate"} & can else None,
+        answer_by="score" if scores else "generate",
+    )
+
+
+def make(
+    task: Task,
+    split: Split,
+    running: Sequence[Trial],
+    skipped: Mapping[str, str],
+    open_model: Callable[[str], Model],
+    doing: Callable[[str], None],
+) -> Plan:
+    """Probe the models that run and deal the budget."""
+    names = dict.fromkeys(t.model for t in running if t.model)
+    helpers = [name for name in task.models if name not in names]
+    rates: dict[str, Rates] = {}
+    for name in [*names, *helpers]:
+        doing(f"measuring the speed of {name}")
+        trains = any(t.model == name and t.trains for t in running)
+        rates[name] = _probe(task, split, open_model(name), name, trains)
+    seconds = _seconds(task.budget, rates)
+    size = {"light": 5, "medium": 7, "heavy": 9}.get(task.budget.name, 5)
+    return Plan(
+        seconds=seconds,
+        rates=rates,
+        trials=tuple(t.name for t in running),
+        skipped=dict(skipped),
+        race_seconds=round(seconds * (0.95 - FINAL_SHARE), 1),
+        final_seconds=round(seconds * FINAL_SHARE, 1),
+        block_items=BLOCK_ITEMS,
+        dev_items=len(split.dev),
+        test_items=len(split.test),
+        finalists=size,
+        latency_requests=50,
+        budget=asdict(task.budget),
+    )
+
+
+def _cheap_first(trial: Trial) -> tuple[bool, bool, bool, int]:
+    """What reads before what trains, small models that read no prompt first, a chain after its parts."""
+    prompted = isinstance(trial.start, Single) and trial.start.prompt is not None
+    return (trial.trains, prompted, bool(trial.method.uses), trial.method.name.count("+"))
+
+
+def _seconds(budget: Budget, rates: Mapping[str, Rates]) -> float:
+    limits = [] if budget.seconds is None else [max(0.75 * budget.seconds, budget.seconds - OVERHEAD_SECONDS)]
+    if budget.tokens is not None and rates:
+        limits.append(budget.tokens / (sum(r.read for r in rates.values()) / len(rates)))
+    return min(limits, default=5400.0)
+
+
+def _probe(task: Task, split: Split, model: Model, name: str, trains: bool) -> Rates:
+    """Rates on a few real inputs: one warm-up, then the best of a few measured calls of each kind, since other work on
+    the machine only ever slows one down."""
+    examples = sorted(split.train[:64], key=lambda e: len(plain_input(e.inputs)))
+    middle = examples[max(0, len(examples) // 2 - PROBE_INPUTS // 2) :][:PROBE_INPUTS]
+    template = default_template(task)
+    prompts = [render(template, e.inputs) for e in middle]
+    can = model.capabilities
+    write = read = math.inf
+    if "score" in can:
+        choices = task.labels[:8] or ("yes", "no")
+        read = _rate(lambda: model.score([ScoreRequest(p, choices) for p in prompts]))
+    else:
+        read = _rate(lambda: model.embed([EmbedRequest(plain_input(e.inputs)) for e in middle]))
+    if "generate" in can and task.kind == "generation":
+        write = _rate(lambda: model.generate([GenerateRequest(p, max_tokens=12) for p in prompts]), written=True)
+    train = read / 4
+    if trains and "tune" in can:
+        train = _train_rate(task, model, middle)
+    return Rates(_rounded(read), _rounded(write if math.isfinite(write) else read / 20), _rounded(train))
+
+
+def _train_rate(task: Task, model: Model, examples: Sequence[Any]) -> float:
+    template = default_template(task)
+    encoder = "score" not in model.capabilities and "generate" not in model.capabilities
+    choices = task.labels if encoder or 0 < len(task.labels) <= 16 else ()
+    items = [
+        TuneItem(
+            Prompt((Message("user", plain_input(e.inputs)),)) if encoder else render(template, e.inputs),
+            e.answer,
+            choices,
+        )
+        for e in examples
+    ]
+    tuned = model.tune(Recipe(max_steps=3, batch=len(items), epochs=3), items, [])
+    if not tuned.curve:
+        return tuned.usage.tokens_trained / max(1e-6, tuned.usage.seconds)
+    first, last = tuned.curve[0], tuned.curve[-1]
+    steady = (last.seconds - first.seconds) / max(1, last.step - first.step) * last.step  # the first step warms up
+    seconds = min(tuned.usage.seconds, steady) if last.step > first.step and steady > 0 else tuned.usage.seconds
+    return tuned.usage.tokens_trained / max(1e-6, seconds)
+
+
+def _rate(call: Callable[[], Sequence[Any]], written: bool = False) -> float:
+    call()
+    best = 1.0
+    for _ in range(1 if written else PROBE_CALLS):
+        start = time.perf_counter()
+        used = Usage()
+        for result in call():
+            if not isinstance(result, Failure):
+                used = used + result.usage
+        seconds = max(1e-6, time.perf_counter() - start)
+        best = max(best, (used.tokens_out if written else used.tokens_in) / seconds)
+    return best
+
+
+def _rounded(rate: float) -> float:
+    """Down to a power of 1.25: repetitions on one machine land on the same step mostly."""
+    return float(f"{1.25 ** math.floor(math.log(max(1.0, rate), 1.25)):.4g}")

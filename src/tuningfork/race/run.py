@@ -1,0 +1,170 @@
+"""The race, from beginning to end: adapt every trial once, measure them block by block on the same dev items in one
+order, choose the finalists, adapt these again with dev joined to train, open the test once, probe.
+
+Every step asks the log whether it has been done, so a stopped race goes on where it was. What a race must not touch, it
+is not given: methods, models and metrics come from outside, and it has never heard of any of them by name.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, TaskError
+from ..log import LOG_VERSION, Ended, Left, LogWriter, Resumed, RunLog, Started
+from ..method import Method
+from ..metrics import Metric
+from ..model import Capability, Model, OpenModel
+from ..probes import Probe
+from ..task import Example, Split, Task, plain_text
+from . import plan as plan_
+from .adapt import adapt_all
+from .environment import environment
+from .final import choose_finalists, final
+from .plan import Plan, Trial
+from .rounds import race_on_dev
+from .state import Race, Standing, Watch, need_started, now
+
+SHOWN_CHARACTERS = 2000
+"""Of an item's text, for the log."""
+
+
+def race(
+    task: Task,
+    split: Split,
+    methods: Sequence[Method],
+    open_model: OpenModel,
+    folder: Path,
+    *,
+    capabilities: Mapping[str, frozenset[Capability]],
+    metrics: Sequence[Metric],
+    task_data: Mapping[str, Any],
+    probes: Sequence[Probe] = (),
+    watch: Watch = lambda event: None,
+    doing: Callable[[str], None] = lambda text: None,
+    resume: bool = False,
+    plan: Plan | None = None,
+    looks: int = 1,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+) -> RunLog:
+    """Race `methods` on the task and return its log. `plan` repeats an earlier one; `looks` counts this opening of the
+    test among all of this test file. Raises DataError when nothing can run, when a race to resume is of another task,
+    or when the plan is of other models; TaskError when two methods have one name."""
+    began = time.perf_counter()
+    running, skipped = plan_.trials(task, methods, capabilities)
+    _check_names(running, skipped)
+    opened = _opener(open_model)
+    if resume:
+        standing = Standing.resume(folder, watch)
+        plan = Plan.from_dict(need_started(standing).plan)
+        _check_task(standing, task_data)
+        began -= standing.seconds
+        standing.write(Resumed(now()))
+    else:
+        standing = Standing(LogWriter(folder), watch)
+        plan = _again(plan, running, skipped) if plan else plan_.make(task, split, running, skipped, opened, doing)
+    on_plan(plan)
+    it = Race(task, split, running, metrics, probes, opened, capabilities, plan, standing, doing, began)
+    if not resume:
+        _start(it, task_data)
+    _log_skipped(it, {method.name: method.family for method in methods})
+    if standing.finalists is None:
+        adapt_all(it)
+        race_on_dev(it)
+    final(it, choose_finalists(it), looks)
+    standing.write(Ended(round(time.perf_counter() - began, 2), asdict(standing.usage), "finished", now()))
+    standing.writer.close()
+    return RunLog.read(folder)
+
+
+def _opener(open_model: OpenModel) -> OpenModel:
+    """Each model opened once a race."""
+    opened: dict[str, Model] = {}
+
+    def open_once(name: str) -> Model:
+        if name not in opened:
+            opened[name] = open_model(name)
+        return opened[name]
+
+    return open_once
+
+
+def _check_names(running: Sequence[Trial], skipped: Mapping[str, str]) -> None:
+    if not running:
+        reasons = " ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
+        raise DataError(f"No method can run on this task with these models. {reasons}")
+    twice = [name for name, count in Counter(trial.name for trial in running).items() if count > 1]
+    if twice:
+        raise TaskError(
+            f"Two roads of this race are both called {twice[0]!r}, and results are kept by name. Name each method and"
+            " model once, and give contenders file names of their own."
+        )
+
+
+def _check_task(standing: Standing, task_data: Mapping[str, Any]) -> None:
+    before = need_started(standing).task
+    changed = sorted(key for key in {*before, *task_data} if _text(before.get(key)) != _text(task_data.get(key)))
+    if changed:
+        raise DataError(
+            f"The task has changed since this race began ({', '.join(changed)}), so it can't go on. Start a new race."
+        )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=list)
+
+
+def _again(plan: Plan, running: Sequence[Trial], skipped: Mapping[str, str]) -> Plan:
+    """An earlier plan for the trials of this race. Raises DataError when it has no rates for one of their models."""
+    unknown = sorted({trial.model for trial in running if trial.model} - set(plan.rates))
+    if unknown:
+        raise DataError(
+            f"The plan to repeat was made for {' and '.join(plan.rates) or 'no model'}, not for"
+            f" {' and '.join(unknown)}. Race the same models, or leave the plan out to make a new one."
+        )
+    return replace(plan, trials=tuple(trial.name for trial in running), skipped=dict(skipped))
+
+
+def _start(it: Race, task_data: Mapping[str, Any]) -> None:
+    items = [_item(e, name) for name, part in (("dev", it.split.dev), ("test", it.split.test)) for e in part]
+    models = {name: it.open_model(name) for name in it.plan.rates if name in it.capabilities}
+    measures = tuple(
+        {"name": m.name, "range": list(m.range), "higher_is_better": m.higher_is_better} for m in it.metrics
+    )
+    it.standing.write(
+        Started(
+            version=LOG_VERSION,
+            task=task_data,
+            items=tuple(items),
+            notes=it.split.notes,
+            environment=environment(models),
+            prices={},
+            plan=it.plan.to_dict(),
+            metrics=measures,
+            time=now(),
+        )
+    )
+
+
+def _log_skipped(it: Race, families: Mapping[str, str]) -> None:
+    for name, why in it.plan.skipped.items():
+        if name not in it.standing.left:
+            method, _, model = name.partition("@")
+            it.standing.write(Left(name, "skipped", why, {}, method, model, families.get(method, "")))
+
+
+def _item(example: Example, split: str) -> dict[str, Any]:
+    target = example.target
+    return {
+        "id": example.id,
+        "split": split,
+        "target": sorted(target) if isinstance(target, frozenset) else target,
+        "group": example.group,
+        "cluster": example.cluster,
+        "text": "\n".join(plain_text(content) for content in example.inputs.values())[:SHOWN_CHARACTERS],
+    }

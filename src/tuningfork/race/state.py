@@ -1,0 +1,220 @@
+"""Where a race stands, read from its own log, so that a killed race goes on and finished work is never repeated.
+
+`Standing` is fed every event and every item result, whether they happen now or were read back from disk; the race asks
+it what is done and never keeps a second account. `Race` is the standing with all else that a step of a race needs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from ..candidate import Candidate, from_dict
+from ..errors import DataError
+from ..log import (
+    Born,
+    Event,
+    Finalists,
+    Left,
+    LogWriter,
+    Measured,
+    Probed,
+    Row,
+    RunLog,
+    SplitName,
+    Stage,
+    Started,
+    TestOpened,
+)
+from ..metrics import Metric
+from ..model import Capability, OpenModel, Usage
+from ..probes import Probe
+from ..task import Split, Task
+from .plan import FINAL_SHARE, Plan, Trial
+
+Watch = Callable[[Event], None]
+Status = Literal["dropped", "paused", "failed", "skipped"]
+Where = tuple[str, str, SplitName]
+"""Trial, identity of its candidate, split."""
+USAGE = frozenset(f.name for f in fields(Usage))
+
+
+@dataclass
+class Standing:
+    """The race so far, by trial, candidate and split: two trials may come to the very same candidate.
+
+    `scores` holds the metric's item score of each item, None where it failed; `seconds` and `planned` what the race has
+    taken on the wall and on the planned clock.
+    """
+
+    writer: LogWriter
+    watch: Watch
+    started: Started | None = None
+    born: dict[tuple[str, Stage], Born] = field(default_factory=dict)
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    left: dict[str, Left] = field(default_factory=dict)
+    measured: dict[Where, set[int]] = field(default_factory=dict)
+    scores: dict[Where, dict[str, float | None]] = field(default_factory=dict)
+    probed: set[tuple[str, str, str]] = field(default_factory=set)
+    finalists: tuple[str, ...] | None = None
+    planned_measuring: dict[Where, float] = field(default_factory=dict)
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    planned: float = 0.0
+    test_items: int | None = None
+
+    @classmethod
+    def resume(cls, folder: Path, watch: Watch) -> Standing:
+        """The standing of a run's folder. Raises DataError when there is none."""
+        log = RunLog.read(folder)
+        standing = cls(LogWriter(folder), watch)
+        for event in log.events:
+            standing._take(event)
+        for row in log.rows:
+            standing._take_row(row)
+        return standing
+
+    def write(self, event: Event) -> None:
+        """Log an event, take it in, show it."""
+        self.writer.write(event)
+        self._take(event)
+        self.watch(event)
+
+    def add_born(self, event: Born, candidate: Candidate) -> None:
+        """Log a new candidate; its blobs first, so that the log never names what is not there."""
+        self.writer.keep(candidate)
+        self.candidates[event.candidate] = candidate
+        self.write(event)
+
+    def add_rows(self, rows: Iterable[Row], event: Measured) -> None:
+        """Log one block's item results, then the event that vouches for them."""
+        rows = list(rows)
+        self.writer.rows(rows)
+        for row in rows:
+            self._take_row(row)
+        self.write(event)
+
+    def candidate(self, trial: str, stage: Stage) -> Candidate | None:
+        """The candidate of a trial's stage, if it was born."""
+        event = self.born.get((trial, stage))
+        if event is None:
+            return None
+        if event.candidate not in self.candidates:
+            self.candidates[event.candidate] = from_dict(event.data, self.writer.blobs.get)
+        return self.candidates[event.candidate]
+
+    def identity(self, trial: str, stage: Stage) -> str:
+        """The identity of a trial's candidate. KeyError when it was not born."""
+        return self.born[trial, stage].candidate
+
+    def where(self, trial: str, stage: Stage, split: SplitName) -> Where:
+        """Under which key the results of a trial's stage stand. KeyError when it was not born."""
+        return trial, self.identity(trial, stage), split
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Born | Measured | Left):
+            known: dict[str, Any] = {key: value for key, value in event.usage.items() if key in USAGE}
+            self.usage = self.usage + Usage(**known)
+            self.planned += event.usage.get("planned", 0.0)
+            self.seconds += event.usage.get("wall", getattr(event, "seconds", 0.0))
+        match event:
+            case Started():
+                self.started = event
+            case Born():
+                self.born[event.trial, event.stage] = event
+            case Left():
+                self.left[event.trial] = event
+            case Measured():
+                key = (event.trial, event.candidate, event.split)
+                self.measured.setdefault(key, set()).add(event.block)
+                self.planned_measuring[key] = self.planned_measuring.get(key, 0.0) + event.usage.get("planned", 0.0)
+            case Probed():
+                self.probed.add((event.trial, event.candidate, event.probe))
+            case Finalists():
+                self.finalists = event.trials
+            case TestOpened():
+                self.test_items = event.items
+            case _:
+                pass
+
+    def _take_row(self, row: Row) -> None:
+        self.scores.setdefault((row.trial, row.candidate, row.split), {})[row.item] = row.score
+
+
+@dataclass
+class Race:
+    """What every step of a race needs."""
+
+    task: Task
+    split: Split
+    trials: Sequence[Trial]
+    metrics: Sequence[Metric]
+    probes: Sequence[Probe]
+    open_model: OpenModel
+    capabilities: Mapping[str, frozenset[Capability]]
+    plan: Plan
+    standing: Standing
+    doing: Callable[[str], None]
+    began: float
+
+    @property
+    def metric(self) -> Metric:
+        """The one that decides."""
+        return self.metrics[0]
+
+    @property
+    def late(self) -> bool:
+        """Whether the wall clock has run into the final's part of the budget; then nothing new is begun but the
+        final."""
+        return self.spent_share > 1 - FINAL_SHARE / 2
+
+    @property
+    def spent_share(self) -> float:
+        """How much of the budget's seconds the wall clock has used; 0 where they are not limited."""
+        limit = self.task.budget.seconds
+        if limit is None:
+            return 0.0
+        return (time.perf_counter() - self.began) / limit if limit > 0 else math.inf
+
+    def is_born(self, trial: Trial, stage: Stage) -> bool:
+        """Whether a trial has come to a candidate in that stage."""
+        return (trial.name, stage) in self.standing.born
+
+    def is_in(self, trial: Trial) -> bool:
+        """Whether a trial has not left."""
+        return trial.name not in self.standing.left
+
+    def leave(
+        self,
+        trial: Trial,
+        status: Status,
+        why: str,
+        *,
+        evidence: Mapping[str, float] | None = None,
+        detail: str = "",
+        usage: Mapping[str, float] | None = None,
+    ) -> None:
+        """Log that a trial goes no further."""
+        name, family = trial.method.name, trial.method.family
+        self.standing.write(
+            Left(trial.name, status, why, evidence or {}, name, trial.model or "", family, detail, usage or {})
+        )
+
+
+def now() -> str:
+    """The time of day for the log, in UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def need_started(standing: Standing) -> Started:
+    """The `started` event. Raises DataError when the log has none."""
+    if standing.started is None:
+        raise DataError(
+            f"The log in {standing.writer.folder} has no `started` event, so the race can't go on. Start anew."
+        )
+    return standing.started

@@ -1,0 +1,248 @@
+"""Numbers in words, the same in the terminal, on the page and on an export's card.
+
+A metric with the range 0 to 1 is shown in percent and its differences in points; any other is shown as it is. Nothing
+here knows a terminal or a page.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..log import RunLog
+
+FAMILIES: Mapping[str, str] = {
+    "baseline": "baseline",
+    "prompt": "prompt",
+    "soft": "soft prompt",
+    "tune": "fine-tune",
+    "hybrid": "hybrid",
+    "yours": "yours",
+}
+"""Family -> what a person reads."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values of one metric are written. `factor` is 100 for what is shown in percent, else 1."""
+
+    metric: str
+    low: float
+    high: float
+    higher_is_better: bool
+
+    @property
+    def percent(self) -> bool:
+        return (self.low, self.high) == (0.0, 1.0)
+
+    @property
+    def factor(self) -> float:
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a value: `%`, or nothing."""
+        return "%" if self.percent else ""
+
+    def number(self, value: float | None, sign: bool = False) -> str:
+        """A value or a difference without its unit; `unknown` for None, which a verdict has for what is not finite."""
+        if value is None or not math.isfinite(value):
+            return "unknown"
+        shown = value * self.factor
+        if self.percent:
+            return _no_minus_zero(f"{shown:{'+' if sign else ''}.1f}")
+        return _no_minus_zero(f"{shown:{'+' if sign else ''}.{3 if abs(shown) < 10 else 1}f}")
+
+    def value(self, value: float | None) -> str:
+        """`91.2%`, or `0.412` for a metric that is not shown in percent."""
+        number = self.number(value)
+        return number if number == "unknown" else number + self.unit
+
+    def interval(self, measured: Mapping[str, Any] | None) -> str:
+        """`91.2 [88.0, 93.6]` of a dict with value, low and high; empty for None."""
+        if measured is None:
+            return ""
+        return f"{self.number(measured['value'])} [{self.number(measured['low'])}, {self.number(measured['high'])}]"
+
+    def difference(self, value: float | None) -> str:
+        """`+3.1 points`."""
+        number = self.number(value, sign=True)
+        if not self.percent or number == "unknown":
+            return number
+        return f"{number} point" if number in ("+1.0", "-1.0") else f"{number} points"
+
+    def between(self, comparison: Mapping[str, Any]) -> str:
+        """`+3.1 points, 95% between 1.2 and 5.0` of a comparison of the verdict."""
+        low, high = self.number(comparison["low"]), self.number(comparison["high"])
+        return f"{self.difference(comparison['difference'])}, 95% between {low} and {high}"
+
+    def goodness(self, score: float) -> str:
+        """`right` for the best score there is, `wrong` for the worst, else the value."""
+        best, worst = (self.high, self.low) if self.higher_is_better else (self.low, self.high)
+        if score == best:
+            return "right"
+        return "wrong" if score == worst else self.value(score)
+
+
+def scale_of(log: RunLog, verdict: Mapping[str, Any]) -> Scale:
+    """The scale of the metric that decides, its range read from the log."""
+    name = str(verdict["metric"])
+    declared = next((m for m in log.started.metrics if m["name"] == name), None)
+    low, high = declared["range"] if declared else (-math.inf, math.inf)
+    return Scale(name, float(low), float(high), bool(verdict["higher_is_better"]))
+
+
+def seconds(value: float | None) -> str:
+    """`0.4 s`, `48 s`, `3 min 20 s`, `1 h 5 min`."""
+    if value is None or not math.isfinite(value):
+        return ""
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def clock(value: float) -> str:
+    """`4:05`."""
+    whole = max(0, int(value))
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+def milliseconds(value: float | None) -> str:
+    """`0.4 ms`, `12 ms`, `3.4 s`."""
+    if value is None or not math.isfinite(value):
+        return ""
+    if value >= 1000:
+        return f"{value / 1000:.1f} s"
+    return f"{value:.0f} ms" if value >= 9.95 else f"{value:.1f} ms" if value >= 0.05 else "<0.1 ms"
+
+
+def size(value: float | None) -> str:
+    """`812 B`, `3.4 MiB`; a dash for nothing."""
+    if not value:
+        return "-"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 item`, `1,200 items`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def times(number: int) -> str:
+    """`once`, `3 times`."""
+    return "once" if number == 1 else f"{number} times"
+
+
+def p_value(value: float | None) -> str:
+    """`0.032`, `<0.001`; empty for None."""
+    if value is None:
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def name_of(chosen: Mapping[str, Any] | None) -> str | None:
+    """The trial that `best` or `recommended` names; None where there is none."""
+    return chosen.get("candidate") or None if chosen else None
+
+
+def row_of(verdict: Mapping[str, Any], trial: str | None) -> Mapping[str, Any] | None:
+    """A trial's row of the leaderboard."""
+    return next((row for row in verdict["leaderboard"] if row["candidate"] == trial), None)
+
+
+def road(row: Mapping[str, Any]) -> str:
+    """A row's road without its model, as the table's first column shows it."""
+    return str(row.get("method") or str(row["candidate"]).rpartition("@")[0] or row["candidate"])
+
+
+def short_models(models: Iterable[str]) -> dict[str, str]:
+    """Model id -> a short name for a table: without owner, folder or address, where that leaves them all different."""
+    ids = list(dict.fromkeys(models))
+    short = [re.sub(r"@https?://.*$", "", model).rstrip("/").rpartition("/")[2] for model in ids]
+    return dict(zip(ids, short if len(set(short)) == len(ids) else ids, strict=True))
+
+
+def standing(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    """How a trial ended, in a word or two: `best, recommended`, `finalist`, `dropped`, ..."""
+    trial = row["candidate"]
+    marks = [mark for mark in ("recommended", "best") if trial == name_of(verdict.get(mark))]
+    if not row.get("feasible", True):
+        marks.append("over a limit")
+    return ", ".join(marks) or str(row["status"])
+
+
+def comparisons_of_best(verdict: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Comparisons of the best with each other trial, and all others, each in the verdict's order."""
+    best = name_of(verdict.get("best"))
+    mine = [c for c in verdict["comparisons"] if c["a"] == best]
+    return mine, [c for c in verdict["comparisons"] if c["a"] != best]
+
+
+def told_apart(comparison: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    """What a comparison with the best shows, in words. No significant difference is never called equal."""
+    apart = comparison["b"] not in verdict["indistinguishable"]
+    return "shown to differ" if apart else "not told apart"
+
+
+QUESTIONS: Mapping[str, str] = {
+    "prompt_or_tune": "Prompt or fine-tune?",
+    "anything_cheaper": "Anything cheaper?",
+    "what_would_change_it": "What would change it",
+}
+"""Key of the verdict's answers -> what a person reads; another key is read as words."""
+
+
+def answers(verdict: Mapping[str, Any], scale: Scale) -> list[tuple[str, list[str]]]:
+    """The verdict's answers as questions with their sentences, what would change it last, with the test's power."""
+    found: dict[str, list[str]] = {}
+    for key, answer in verdict.get("answers", {}).items():
+        said = answer.get("sentence", "") if isinstance(answer, Mapping) else answer
+        sentences = [said] if isinstance(said, str) else [str(sentence) for sentence in said or ()]
+        found[key] = [sentence for sentence in sentences if sentence]
+    changes = [*found.pop("what_would_change_it", []), power(verdict, scale)]
+    found["what_would_change_it"] = [sentence for sentence in changes if sentence]
+    return [(QUESTIONS.get(key, key.replace("_", " ").capitalize()), said) for key, said in found.items() if said]
+
+
+def power(verdict: Mapping[str, Any], scale: Scale) -> str:
+    """The smallest difference that this test could reliably see, as a sentence; empty where it is unknown."""
+    least = verdict.get("minimum_detectable_difference")
+    if not least or not math.isfinite(least):
+        return ""
+    return f"With this many test items, differences under {scale.difference(least).lstrip('+')} are hard to see."
+
+
+def cut(text: str, words: int = 80, characters: int = 520) -> tuple[str, str]:
+    """A text's beginning and its rest, parted between words; the rest is empty for a short text."""
+    pieces = text.split(" ")
+    head = " ".join(pieces[:words])
+    if len(head) > characters:
+        head = head[:characters].rsplit(" ", 1)[0] if " " in head[:characters] else head[:characters]
+    return head, text[len(head) :]
+
+
+def settings_line(settings: Mapping[str, Any]) -> str:
+    """`rank 8, epochs 3`."""
+    return ", ".join(f"{key} {_plain(value)}" for key, value in settings.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(str, value)) + "]"
+    return str(value)
+
+
+def _no_minus_zero(text: str) -> str:
+    return text.lstrip("+-") if float(text) == 0 else text

@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: intervals, paired tests, sequential evidence, power. Nothing here knows what a model is."""

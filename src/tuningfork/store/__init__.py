@@ -1,0 +1,1 @@
+"""What is kept on disk, named by its content."""

@@ -1,0 +1,244 @@
+"""The training loop: it learns, keeps to its limits, gives back the best it saw, and is the same each time."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from tuningfork.engine import train
+from tuningfork.errors import MethodError
+from tuningfork.model import EmbedRequest, GenerateRequest, Recipe, ScoreRequest, TuneItem
+
+LABELS = ("billing", "login problem", "other")
+WORDS = {"billing": "I was charged twice", "login problem": "My password is wrong", "other": "Where are you"}
+RECIPE = Recipe(rank=4, learning_rate=0.02, epochs=6, batch=6, warmup=0.1)
+
+
+def items(make, count=18, labels=LABELS, **more):
+    made = []
+    for i in range(count):
+        label = labels[i % len(labels)]
+        made.append(TuneItem(make.prompt(f"{WORDS[label]} {i}"), label, LABELS, **more))
+    return made
+
+
+def texts(made):
+    return [dataclasses.replace(item, choices=()) for item in made]
+
+
+def accuracy(model, made):
+    found = model.score([ScoreRequest(item.prompt, item.choices) for item in made])
+    return np.mean([item.choices[int(np.argmax(s.nats))] == item.target for item, s in zip(made, found, strict=True)])
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen3"])
+def test_choices_are_learnt(tiny, make, kind):
+    model = tiny(kind).model
+    learn, hold = (
+        items(make),
+        [dataclasses.replace(i, prompt=make.prompt(f"{WORDS[i.target]} ok")) for i in items(make, 6)],
+    )
+    tuned = model.tune(RECIPE, learn, hold)
+    assert tuned.curve[-1].train_nats < 0.5 * tuned.curve[0].train_nats
+    assert min(point.hold_nats for point in tuned.curve) < 0.5 < tuned.curve[0].train_nats
+    assert accuracy(model.adapted(tuned.adapter), learn) == 1.0 > accuracy(model, learn)
+    assert tuned.usage.tokens_trained > 0 and tuned.usage.seconds > 0 and tuned.head is None
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_texts_are_learnt_to_their_end(tiny, make, kind):
+    model = tiny(kind).model
+    learn = texts(items(make))
+    tuned = model.tune(dataclasses.replace(RECIPE, epochs=20), learn, [])
+    assert tuned.curve[-1].train_nats < 0.2 * tuned.curve[0].train_nats
+    written = model.adapted(tuned.adapter).generate([GenerateRequest(item.prompt, 12) for item in learn])
+    assert np.mean([a.text == i.target and a.why_stopped == "end" for a, i in zip(written, learn, strict=True)]) > 0.8
+
+
+def test_the_first_loss_is_what_scoring_says(tiny, make):
+    it = tiny("llama")
+    learn = items(make, 6)
+    tuned = it.model.tune(dataclasses.replace(RECIPE, max_steps=1), learn, learn[:0])
+    nats = np.array([it.nats(item.prompt, LABELS) for item in learn])
+    chances = nats - np.log(np.exp(nats).sum(1, keepdims=True))
+    targets = [LABELS.index(item.target) for item in learn]
+    assert tuned.curve[0].train_nats == pytest.approx(-chances[range(6), targets].mean(), abs=1e-3)
+
+
+def test_a_gradient_through_the_shared_beginning_is_the_whole_gradient(tiny, make, monkeypatch):
+    model = tiny("llama").model
+    recipe = dataclasses.replace(RECIPE, max_steps=2)
+    shared = model.tune(recipe, items(make), [])
+    monkeypatch.setattr(train.rows_, "shared_prefix", lambda prompts, shares: 0)
+    whole = model.tune(recipe, items(make), [])
+    assert shared.usage.tokens_trained < 0.7 * whole.usage.tokens_trained
+    asked = [ScoreRequest(item.prompt, LABELS) for item in items(make, 6)]
+    one, other = (model.adapted(tuned.adapter).score(asked) for tuned in (shared, whole))
+    assert np.allclose([s.nats for s in one], [s.nats for s in other], atol=1e-3)
+
+
+def test_weights_of_items_count(tiny, make):
+    model = tiny("llama").model
+    learn = [*items(make, 3, ("billing",)), *items(make, 3, ("other",), weight=0.0)]
+    adapted = model.adapted(model.tune(RECIPE, learn, []).adapter)
+    assert accuracy(adapted, items(make, 3, ("billing",))) == 1.0
+    assert accuracy(adapted, items(make, 3, ("other",))) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_an_encoder_learns_with_a_head(tiny, make, kind):
+    model = tiny(kind).model
+    learn = [dataclasses.replace(i, prompt=make.prompt(WORDS[i.target][:20], system="")) for i in items(make)]
+    tuned = model.tune(dataclasses.replace(RECIPE, learning_rate=5e-3), learn, learn[:6])
+    assert tuned.curve[-1].train_nats < tuned.curve[0].train_nats
+    head = tuned.head.arrays()
+    assert head["weight"].shape == (3, 32) and head["bias"].shape == (3,)
+    found = model.adapted(tuned.adapter).embed([EmbedRequest(item.prompt) for item in learn])
+    logits = np.stack([entry.values for entry in found]) @ head["weight"].T + head["bias"]
+    assert [LABELS[i] for i in logits.argmax(1)] == [item.target for item in learn]
+
+
+def test_a_label_that_train_lacks_still_has_its_row(tiny, make):
+    learn = [
+        dataclasses.replace(i, prompt=make.prompt(i.prompt.messages[-1].content, system="")) for i in items(make, 6)
+    ]
+    learn = [item for item in learn if item.target != "login problem"]
+    head = tiny("bert").model.tune(dataclasses.replace(RECIPE, max_steps=2), learn, []).head.arrays()
+    assert head["weight"].shape == (3, 32) and np.isfinite(head["weight"]).all()
+
+
+def test_an_encoder_without_choices_says_why(tiny, make):
+    with pytest.raises(MethodError, match="choices"):
+        tiny("bert").model.tune(RECIPE, texts(items(make)), [])
+
+
+def test_the_best_state_on_hold_comes_back_and_patience_ends_it(tiny, make, monkeypatch):
+    """Hold gets worse after the second look: what comes back is the state of that look."""
+    qualities = iter([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.1])
+    states = []
+
+    def look(run, watch):
+        states.append(run.snapshot())
+        return next(qualities) + torch.tensor([0.01, -0.01, 0.0]), 1.0
+
+    monkeypatch.setattr(train, "_look", look)
+    model = tiny("llama").model
+    tuned = model.tune(dataclasses.replace(RECIPE, epochs=10, patience=3), items(make), items(make, 6))
+    assert tuned.why_stopped == "patience" and len(tuned.curve) == len(states) == 5
+    monkeypatch.undo()
+    kept = train.lora_.unpack(model._weights, tuned.adapter).parameters()
+    assert all(torch.equal(a, b) for a, b in zip(kept, states[1], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(kept, states[4], strict=True))
+
+
+def test_a_later_state_stays_unless_hold_shows_it_worse(tiny, make, monkeypatch):
+    """Three hold items that disagree about two states show nothing, so the last state comes back."""
+    looks = itertools.cycle([[0.9, 0.5, 0.7], [0.4, 0.9, 0.7], [0.9, 0.1, 0.8]])
+    states = []
+
+    def look(run, watch):
+        states.append(run.snapshot())
+        return torch.tensor(next(looks)), 1.0
+
+    monkeypatch.setattr(train, "_look", look)
+    model = tiny("llama").model
+    tuned = model.tune(dataclasses.replace(RECIPE, epochs=10, patience=3), items(make), items(make, 6))
+    monkeypatch.undo()
+    kept = train.lora_.unpack(model._weights, tuned.adapter).parameters()
+    assert len(states) > 2 and all(torch.equal(a, b) for a, b in zip(kept, states[-1], strict=True))
+
+
+def test_max_steps(tiny, make):
+    tuned = tiny("llama").model.tune(dataclasses.replace(RECIPE, max_steps=4), items(make), items(make, 6))
+    assert tuned.curve[-1].step == 4
+
+
+@pytest.mark.parametrize("most", [3000, 8000])
+@pytest.mark.parametrize("held", [0, 18])
+def test_max_tokens(tiny, make, most, held):
+    recipe = dataclasses.replace(RECIPE, epochs=100, max_tokens=most, patience=99)
+    tuned = tiny("llama").model.tune(recipe, items(make), items(make, held))
+    assert 0.5 * most < tuned.usage.tokens_trained <= 1.05 * most
+    assert tuned.curve[-1].step < 300
+
+
+def test_max_seconds(tiny, make):
+    recipe = dataclasses.replace(RECIPE, epochs=10_000, max_seconds=0.3, patience=99_999)
+    tuned = tiny("llama").model.tune(recipe, items(make), [])
+    assert tuned.why_stopped == "seconds" and 0.3 <= tuned.usage.seconds < 3
+    assert tuned.curve[-1].step >= 1
+
+
+def test_a_diverged_training_restarts_once_at_a_quarter_of_the_rate(tiny, make, monkeypatch):
+    real, calls = train._step, []
+
+    def step(run, batch, optimizer):
+        calls.append(run.recipe.learning_rate)
+        loss = real(run, batch, optimizer)
+        return float("nan") if run.recipe.learning_rate == RECIPE.learning_rate and len(calls) == 2 else loss
+
+    monkeypatch.setattr(train, "_step", step)
+    tuned = tiny("llama").model.tune(RECIPE, items(make), [])
+    assert calls[1:3] == [RECIPE.learning_rate, RECIPE.learning_rate / 4]
+    assert tuned.notes["restarts"] == 1.0 and tuned.notes["learning_rate"] == RECIPE.learning_rate / 4
+    monkeypatch.undo()
+    calm = tiny("llama").model.tune(
+        dataclasses.replace(RECIPE, learning_rate=RECIPE.learning_rate / 4), items(make), []
+    )
+    assert tuned.adapter == calm.adapter
+    assert tuned.usage.tokens_trained > calm.usage.tokens_trained, "the tokens of the first try were spent too"
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_training_that_diverges_twice_raises(tiny, make, steps):
+    """Also where it is the very last step that throws the weights away."""
+    it = tiny("llama")
+    (before,) = it.model.score([ScoreRequest(make.prompt("x"), LABELS)])
+    with pytest.raises(MethodError, match="no number twice"):
+        it.model.tune(Recipe(learning_rate=float("inf"), max_steps=steps), items(make), [])
+    assert it.model.score([ScoreRequest(make.prompt("x"), LABELS)])[0].nats == before.nats
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_the_same_seed_gives_the_same_bits(tiny, make, kind):
+    model = tiny(kind).model
+    first, second, other = (
+        model.tune(dataclasses.replace(RECIPE, max_steps=5, seed=s), items(make), items(make, 6)) for s in (0, 0, 1)
+    )
+    assert first.adapter == second.adapter and first.head == second.head
+    assert [p.train_nats for p in first.curve] == [p.train_nats for p in second.curve]
+    assert first.adapter != other.adapter
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_a_training_goes_on_from_where_another_ended(tiny, make, kind):
+    model = tiny(kind).model
+    learn = items(make)
+    first = model.tune(RECIPE, learn, [])
+    onward = model.tune(Recipe(learning_rate=1e-9, max_steps=1), learn, [], start=first.adapter)
+    mine, theirs = (train.lora_.unpack(model._weights, t.adapter).parameters() for t in (first, onward))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(mine, theirs, strict=True))
+    if kind == "llama":
+        assert onward.curve[0].train_nats < 0.5 * first.curve[0].train_nats
+
+
+def test_a_continued_adapter_that_gets_worse_comes_back_as_it_was(tiny, make, monkeypatch):
+    model = tiny("llama").model
+    first = model.tune(dataclasses.replace(RECIPE, max_steps=3), items(make), [])
+    qualities = iter([0.9] + [0.1] * 20)
+    monkeypatch.setattr(train, "_look", lambda run, watch: (next(qualities) + torch.tensor([0.01, -0.01]), 1.0))
+    onward = model.tune(RECIPE, items(make), items(make, 6), start=first.adapter)
+    assert onward.adapter == first.adapter
+
+
+def test_items_that_are_too_long_are_left_out_and_counted(tiny, make):
+    model = tiny("llama").model
+    long = TuneItem(make.prompt("zq" * 400), "other", LABELS)
+    recipe = dataclasses.replace(RECIPE, max_steps=2)
+    assert model.tune(recipe, [*items(make, 6), long], [long]).notes["left_out"] == 1.0
+    with pytest.raises(MethodError, match="context"):
+        model.tune(recipe, [long], [])

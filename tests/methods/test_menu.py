@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuningfork.errors import TaskError, UnknownName
+from tuningfork.methods import MENU, auto, open_method
+from tuningfork.methods.few_shot import FewShot
+from tuningfork.task import Columns, Sources, Task
+
+ROOM = Path(sys.modules["tuningfork.methods"].__file__ or "").parent
+
+
+def task(kind: str) -> Task:
+    return Task("t", kind, Sources("x"), Columns(("text",), "label"))  # type: ignore[arg-type]
+
+
+def test_every_file_is_on_the_menu_and_back() -> None:
+    files = {path.stem for path in ROOM.glob("*.py")} - {"__init__", "contender"}
+    assert files == set(MENU) == {open_method(name).name for name in MENU}
+
+
+def test_unknown_names_get_the_menu() -> None:
+    with pytest.raises(UnknownName, match=r"'few_shots'.*Did you mean 'few_shot'.*zero_shot"):
+        open_method("few_shots+calibrate")
+
+
+def test_a_method_from_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_methods.py").write_text(
+        "from tuningfork.methods.few_shot import FewShot\nsmall = FewShot(per_class=1)\nnumber = 3\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert open_method("my_methods:small") == FewShot(per_class=1)
+    assert open_method("my_methods:FewShot") == FewShot()
+    assert open_method("my_methods:small+calibrate").name == "few_shot+calibrate"
+    with pytest.raises(TaskError, match="no method"):
+        open_method("my_methods:number")
+    with pytest.raises(TaskError, match="can't be imported"):
+        open_method("no_such_module:x")
+
+
+def test_auto_names_open_and_fit_the_kind() -> None:
+    for kind in ("classification", "generation"):
+        for name in auto(task(kind), 100):
+            assert kind in open_method(name).kinds
+    assert "nearest_shots+calibrate" in auto(task("classification"), 100)
+    assert "lora" in auto(task("generation"), 100) and "lora" not in auto(task("generation"), 15)

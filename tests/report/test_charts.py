@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tuningfork.report import charts
+from tuningfork.report.words import scale_of
+
+
+def values_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    data = spec.get("data") or spec["layer"][0]["data"]
+    return data["values"] if "values" in data else spec["datasets"][data["name"]]
+
+
+def test_latency_is_the_cost_and_points_carry_their_interval_in_percent(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run()
+    chart = charts.quality_cost(verdict, scale_of(log, verdict))
+    assert chart is not None
+    points = {point["trial"]: point for point in values_of(chart.spec)}
+    assert points["lora@causal"]["cost"] == 5.0
+    assert (points["lora@causal"]["value"], points["lora@causal"]["family"]) == (90.0, "fine-tune")
+    assert '"type": "log"' in json.dumps(chart.spec)
+    assert "intervals" in chart.reading
+
+
+def test_seconds_to_adapt_stand_in_where_latency_is_missing(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run(latency=False)
+    chart = charts.quality_cost(verdict, scale_of(log, verdict))
+    assert chart is not None
+    assert "Seconds to adapt" in json.dumps(chart.spec)
+    assert {point["cost"] for point in values_of(chart.spec)} == {3.0}
+
+
+def test_what_can_not_be_drawn_is_left_out_and_said(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run()
+    verdict["leaderboard"][2]["latency_ms"] = None
+    chart = charts.quality_cost(verdict, scale_of(log, verdict))
+    assert chart is not None
+    assert "1 candidate without a measured latency is left out" in chart.reading
+    verdict["leaderboard"][1]["test"] = {"value": math.nan, "low": math.nan, "high": math.nan, "n": 0}
+    assert charts.quality_cost(verdict, scale_of(log, verdict)) is None
+
+
+def test_labels_that_would_cover_another_shrink(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run(
+        trials=[(f"method_with_a_long_name_{k}", "causal", "prompt", 0.9 if k == 0 else 0.5) for k in range(30)]
+    )
+    chart = charts.quality_cost(verdict, scale_of(log, verdict))
+    assert chart is not None
+    points = values_of(chart.spec)
+    named = [point for point in points if "method" in point["label"]]
+    assert any(point["rank"] == "1" for point in named)  # the recommended keeps its name
+    assert len(named) < len(points)
+
+
+def test_every_family_has_a_colour_and_a_shape_of_its_own() -> None:
+    assert len(set(charts.FAMILY_COLOURS.values())) == len(set(charts.FAMILY_SHAPES.values())) == 6
+    assert set(charts.FAMILY_COLOURS) == set(charts.FAMILY_SHAPES)
+
+
+def test_curves_show_train_and_hold(make_run: Callable[..., Any]) -> None:
+    log, _ = make_run()
+    chart = charts.curves(log)
+    assert chart is not None
+    values = values_of(chart.spec)
+    assert {(value["part"], value["step"]) for value in values} == {
+        (p, s) for p in ("train", "hold") for s in (1, 2, 4)
+    }
+
+
+def test_no_tuning_no_curves(make_run: Callable[..., Any]) -> None:
+    log, _ = make_run(trials=[("majority", "", "baseline", 0.3)])
+    assert charts.curves(log) is None

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuningfork.report import words
+from tuningfork.report.words import Scale
+
+ACCURACY = Scale("accuracy", 0.0, 1.0, True)
+LOSS = Scale("loss", 0.0, math.inf, False)
+
+
+def test_a_share_is_shown_in_percent_and_its_differences_in_points() -> None:
+    assert ACCURACY.value(0.912) == "91.2%"
+    assert ACCURACY.interval({"value": 0.912, "low": 0.88, "high": 0.936}) == "91.2 [88.0, 93.6]"
+    assert ACCURACY.between({"difference": 0.031, "low": 0.012, "high": 0.05}) == "+3.1 points, 95% between 1.2 and 5.0"
+    assert ACCURACY.difference(0.01) == "+1.0 point"
+
+
+def test_another_metric_is_shown_as_it_is() -> None:
+    assert LOSS.value(1.23456) == "1.235"
+    assert LOSS.difference(-0.5) == "-0.500"
+    assert LOSS.goodness(0.0) == "right"
+
+
+def test_no_value_is_shown_as_minus_zero() -> None:
+    assert ACCURACY.number(-0.0001, sign=True) == "0.0"
+    assert LOSS.number(-0.00001) == "0.000"
+
+
+def test_what_is_no_number_is_called_unknown() -> None:
+    assert ACCURACY.value(math.nan) == "unknown"
+    assert (
+        ACCURACY.between({"difference": None, "low": None, "high": None}) == "unknown, 95% between unknown and unknown"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.41, "0.4 s"), (48, "48 s"), (59.7, "1 min"), (200, "3 min 20 s"), (3900, "1 h 5 min"), (None, "")],
+)
+def test_seconds(value: float | None, shown: str) -> None:
+    assert words.seconds(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0, "-"), (812, "812 B"), (3_565_158, "3.4 MiB"), (2**34, "16.0 GiB")])
+def test_sizes(value: int, shown: str) -> None:
+    assert words.size(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.001, "<0.1 ms"), (0.4, "0.4 ms"), (12.3, "12 ms"), (3400, "3.4 s")])
+def test_milliseconds(value: float, shown: str) -> None:
+    assert words.milliseconds(value) == shown
+
+
+@given(st.text(max_size=2000))
+def test_cutting_loses_nothing_and_keeps_the_beginning_short(text: str) -> None:
+    head, rest = words.cut(text, words=10, characters=60)
+    assert head + rest == text
+    assert len(head) <= 60
+    assert len(head.split(" ")) <= 10
+
+
+def test_model_names_are_shortened_only_while_they_stay_different() -> None:
+    assert words.short_models(["org/big", "openai:gpt@http://host:1/v1"]) == {
+        "org/big": "big",
+        "openai:gpt@http://host:1/v1": "openai:gpt",
+    }
+    assert words.short_models(["a/big", "b/big"]) == {"a/big": "a/big", "b/big": "b/big"}
+
+
+def test_answers_are_read_in_all_their_forms_what_would_change_it_last() -> None:
+    answers = {
+        "what_would_change_it": "About 600 more test examples.",
+        "prompt_or_tune": {"sentence": "Fine-tune.", "low": 0.1},
+        "anything_cheaper": ["a is cheaper.", "b is cheaper."],
+        "of_another_part": [],
+    }
+    assert words.answers({"answers": answers, "minimum_detectable_difference": 0.031}, ACCURACY) == [
+        ("Prompt or fine-tune?", ["Fine-tune."]),
+        ("Anything cheaper?", ["a is cheaper.", "b is cheaper."]),
+        (
+            "What would change it",
+            [
+                "About 600 more test examples.",
+                "With this many test items, differences under 3.1 points are hard to see.",
+            ],
+        ),
+    ]
+
+
+def test_not_told_apart_is_never_called_equal() -> None:
+    verdict = {"indistinguishable": ["b"]}
+    assert words.told_apart({"b": "b"}, verdict) == "not told apart"
+    assert words.told_apart({"b": "c"}, verdict) == "shown to differ"

@@ -1,0 +1,80 @@
+"""`Bench.pick`: the best on hold, by a paired race, within the share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tuningfork.candidate import Constant, Prediction
+from tuningfork.errors import BudgetSpent
+from tuningfork.method import Bench, Share
+from tuningfork.task import Columns, Example, Sources, Task
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far an answer is from the target, 0 to 10: lower is better."""
+
+    name: str = "distance"
+    range: tuple[float, float] = (0.0, 10.0)
+    higher_is_better: bool = False
+
+    def item(self, example: Example, prediction: Prediction) -> float:
+        return abs(float(prediction.answer) - float(example.answer))
+
+
+def bench(*targets: float, metric: Any = None) -> Bench:
+    hold = tuple(Example(str(i), {"text": "t"}, str(target)) for i, target in enumerate(targets))
+    task = Task("t", "generation", Sources("x"), Columns(("text",), "y"))
+    return Bench(task, (), hold, {}, metric or Distance(), lambda: Share(1, 1, 1.0))
+
+
+def constants(*numbers: float) -> list[Constant]:
+    return [Constant(str(number)) for number in numbers]
+
+
+def test_the_best_is_picked_and_ties_go_to_the_earlier() -> None:
+    bad, good, same = constants(9, 4, 6)
+    assert bench(*[5.0] * 40).pick([bad, good, same]) is good
+    assert bench(*[5.0] * 40).pick([bad, same, good]) is same
+
+
+def test_without_hold_the_first_is_kept_and_without_candidates_it_is_a_bug() -> None:
+    first, second = constants(9, 5)
+    assert bench().pick([first, second]) is first
+    with pytest.raises(ValueError, match="at least one"):
+        bench(5.0).pick([])
+
+
+def test_a_share_spent_half_way_leaves_the_blocks_that_all_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = bench(*[5.0] * 16, *[9.0] * 16)  # `good` is better on the first block, `bad` on the second
+    bad, good = constants(9, 5)
+    whole = Bench._item_scores
+    asked: list[int] = []
+
+    def until_spent(self: Bench, candidate: Any, items: Sequence[Example]) -> list[float]:
+        asked.append(len(items))
+        if len(asked) == 4:
+            raise BudgetSpent("nothing left")
+        return whole(self, candidate, items)
+
+    monkeypatch.setattr(Bench, "_item_scores", until_spent)
+    assert at.pick([bad, good], alpha=1e-12) is good and len(asked) == 4
+
+
+def test_one_shown_worse_is_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = bench(*[5.0] * 400)
+    whole = Bench._item_scores
+    asked = {"0": 0, "5": 0, "5.5": 0}
+
+    def counted(self: Bench, candidate: Any, items: Sequence[Example]) -> list[float]:
+        asked[candidate.answer] += len(items)
+        return whole(self, candidate, items)
+
+    monkeypatch.setattr(Bench, "_item_scores", counted)
+    worst, best, near = (replace(c, answer=a) for c, a in zip(constants(0, 5, 5.5), asked, strict=True))
+    assert at.pick([worst, best, near]) is best
+    assert asked["0"] < asked["5"]
