@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 MODELS := .venv/.models
+PEERS := benchmarks/peers/.venv
 
-.PHONY: setup demo test test-all check docs clean
+.PHONY: setup demo test test-all check docs peers clean
 
 setup: $(MODELS)
 
@@ -39,5 +40,14 @@ check: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
 
+# What the benchmarks compare with, in an environment of its own.
+peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: benchmarks/peers/requirements.txt constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check \
+		--requirement benchmarks/peers/requirements.txt --constraint constraints.txt
+	@touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf .venv $(PEERS) .mypy_cache .ruff_cache .pytest_cache build dist

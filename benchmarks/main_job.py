@@ -79,7 +79,7 @@ def run_case(case: str, folder: Path, budget: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         task = write_task(Path(place), folder / about["data"], about)
         start = time.perf_counter()
-        run = tuningfork.compare(task, budget=budget, seed=about["seed"], runs=Path(place) / "runs")
+        run = tuningfork.compare(task, budget=budget, seed=about["seed"], runs=Path(place) / "runs", cache=False)
         race_seconds = time.perf_counter() - start
         peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         verdict = run.verdict.to_dict()

@@ -19,8 +19,10 @@ TEAMS = ("billing", "bugs", "sales")
 
 @pytest.fixture(autouse=True)
 def _nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test asks a hub, and none prints in colours that the terminal would decide about."""
+    """No test asks a hub, none reads the answers of earlier races, and none prints in colours that the terminal would
+    decide about."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TUNINGFORK_NO_CACHE", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
 

@@ -22,12 +22,13 @@ from tuningfork.candidate import (
     Single,
     Template,
     blobs_of,
+    constraint_of,
     from_dict,
     identity,
     to_dict,
 )
 from tuningfork.errors import DataError
-from tuningfork.model import Adapter
+from tuningfork.model import Adapter, JsonSchema, OneOf, Regex
 from tuningfork.store.blobs import Blob
 from tuningfork.task import Message, Text
 
@@ -40,6 +41,7 @@ shots = st.builds(Shot, st.lists(st.tuples(texts, texts), max_size=2).map(tuple)
 pool = st.lists(shots, max_size=3).map(tuple)
 adapters = st.builds(Adapter, texts, st.dictionaries(texts, blobs, max_size=2))
 poolings = st.sampled_from([None, "mean", "last", "first"])
+constraints = st.builds(OneOf, several) | st.builds(Regex, texts) | st.builds(JsonSchema, texts)
 singles = st.builds(
     Single,
     model=texts,
@@ -50,7 +52,7 @@ singles = st.builds(
     adapter=st.none() | adapters,
     head=st.none() | st.builds(Head, blobs, st.integers(-3, 3), poolings, st.booleans()),
     calibration=st.none() | st.builds(Calibration, st.lists(numbers, max_size=3).map(tuple)),
-    decoding=st.builds(Decoding, st.integers(1, 99), numbers, several),
+    decoding=st.builds(Decoding, st.integers(1, 99), numbers, several, numbers, st.none() | constraints),
     answer_by=st.sampled_from(["score", "generate", "head"]),
 )
 constants = st.builds(Constant, texts, several, st.lists(numbers, max_size=3).map(tuple))
@@ -81,6 +83,7 @@ FULL = Single(
 OTHER: dict[str, Any] = {
     "model": "n", "labels": ("a", "c"), "words": ("a", "c"), "prompt": None, "shots": (), "adapter": None,
     "head": Head(Blob.of(b"h2")), "calibration": Calibration((0.5, -0.4)), "decoding": Decoding(1), "answer_by": "head",
+    "overlong": "keep_end",
 }  # fmt: skip
 
 
@@ -93,6 +96,15 @@ def test_the_name_is_the_same_in_every_process_and_version() -> None:
     """Runs on disk and stored versions are found by it, so it changes only with what candidates hold."""
     assert identity(Constant("a", ("a", "b"), (0.5, 0.5))) == "b76e65a1afc3"
     assert identity(FULL) == "af935dd4bfc1"
+
+
+def test_a_decoding_of_before_is_read_and_an_unknown_constraint_is_refused() -> None:
+    data = to_dict(FULL)
+    assert data["decoding"] == {"max_tokens": 128, "temperature": 0.0, "stop": []}
+    assert from_dict(data, {blob.sha256: blob for blob in blobs_of(FULL)}.__getitem__) == FULL
+    for wrong in ({"one_of": "a"}, {"regex": 3}, {"grammar": "a"}, {"regex": "a", "one_of": ["a"]}):
+        with pytest.raises(DataError, match="one_of, regex, json_schema"):
+            constraint_of(wrong)
 
 
 def test_parts_of_a_message_are_kept_as_their_text() -> None:

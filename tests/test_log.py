@@ -63,7 +63,7 @@ ALL: tuple[Event, ...] = (
     Resumed("2025-01-02T03:05:00+00:00"),
     Opened(40, 100, 2),
     Probed("lora@m", BORN.candidate, "latency", {"p50_ms": 1.5}),
-    Ended(12.5, {"tokens_in": 12}, "finished", "2025-01-02T03:06:00+00:00"),
+    Ended(12.5, {"tokens_in": 12}, "finished", "2025-01-02T03:06:00+00:00", {"asked": 40, "found": 4}),
 )
 ROWS = [
     Row("lora@m", BORN.candidate, "dev", 0, "1", 'said "this"\n', 1.0, 0.75, None, 0.1, (-0.5, -1.0)),
@@ -89,6 +89,15 @@ def test_every_event_comes_back_as_it_was_written(tmp_path: Path) -> None:
     lines = (tmp_path / "log.jsonl").read_text("ascii").splitlines()
     assert [json.loads(line)["type"] for line in lines] == [event.type for event in ALL]
     assert json.loads(lines[0])["version"] == LOG_VERSION
+
+
+def test_a_log_from_before_the_cache_of_answers_is_read(tmp_path: Path) -> None:
+    written(tmp_path)
+    *before, last = (tmp_path / "log.jsonl").read_text("ascii").splitlines()
+    ended = json.loads(last)
+    del ended["cache"]
+    (tmp_path / "log.jsonl").write_text("\n".join([*before, json.dumps(ended)]) + "\n", "ascii")
+    assert RunLog.read(tmp_path).of(Ended)[0].cache == {}
 
 
 def test_item_results_become_one_file_when_the_race_ends(tmp_path: Path) -> None:

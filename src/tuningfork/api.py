@@ -50,21 +50,24 @@ def compare(
     runs: str | Path = "runs",
     resume: str | Path | None = None,
     plan: str | Path | None = None,
+    cache: bool = True,
     watch: Watch | None = None,
 ) -> Run:
     """Race the roads to a good candidate for a task, and decide.
 
     `task`: a Task, a task file, or a table of examples. `budget`: light, medium, heavy, or seconds. `resume`: the
     folder of a run to go on with; `task` must be the one that it was started with. `plan`: the folder of a run whose
-    plan is used again. `watch` is called with every event as it is logged. Raises UserError for what the user can mend.
+    plan is used again. `cache`: whether what models answered in an earlier race is used again. `watch` is called
+    with every event as it is logged. Raises UserError for what the user can mend.
     """
     if resume is not None:
-        return resume_race(Path(resume)).go(watch=watch)
+        return resume_race(Path(resume), cache=cache).go(watch=watch)
     if isinstance(task, Task):
         opened = _override(task, budget=budget, methods=methods, models=models, seed=seed)
     else:
         opened, _ = open_task(task, budget=budget, methods=methods, models=models, seed=seed)
-    return begin(examine(opened), runs=Path(runs), plan=None if plan is None else Path(plan)).go(watch=watch)
+    again = None if plan is None else Path(plan)
+    return begin(examine(opened), runs=Path(runs), plan=again, cache=cache).go(watch=watch)
 
 
 def open_task(
@@ -190,6 +193,7 @@ class Prepared:
     resume: bool = False
     looks: int = 1
     ended: bool = False
+    cache: bool = True
 
     def go(self, watch: Watch | None = None, doing: Doing | None = None, on_plan: OnPlan | None = None) -> Run:
         """Race to the end, write verdict.json and report.html, and give back the run.
@@ -202,27 +206,30 @@ class Prepared:
         from .data.taskfile import task_to_dict
         from .metrics import open_metric
         from .models import capabilities, open_model
+        from .models.cache import open_cache
         from .probes import open_probe
         from .race.run import race
 
         try:
-            race(
-                self.task,
-                self.split,
-                self.methods,
-                open_model,
-                self.folder,
-                capabilities={name: capabilities(name) for name in self.task.models},
-                metrics=[open_metric(name) for name in self.task.metrics],
-                task_data=task_to_dict(self.task),
-                probes=[open_probe(name) for name in PROBES],
-                watch=watch or _ignore,
-                doing=doing or _ignore,
-                resume=self.resume,
-                plan=self.plan,
-                looks=self.looks,
-                on_plan=on_plan or _ignore,
-            )
+            with open_cache(self.cache) as cache:
+                race(
+                    self.task,
+                    self.split,
+                    self.methods,
+                    open_model,
+                    self.folder,
+                    capabilities={name: capabilities(name) for name in self.task.models},
+                    metrics=[open_metric(name) for name in self.task.metrics],
+                    task_data=task_to_dict(self.task),
+                    probes=[open_probe(name) for name in PROBES],
+                    watch=watch or _ignore,
+                    doing=doing or _ignore,
+                    resume=self.resume,
+                    plan=self.plan,
+                    looks=self.looks,
+                    on_plan=on_plan or _ignore,
+                    cache=cache,
+                )
         except BaseException:
             _leave_nothing_empty(self.folder)
             raise
@@ -231,7 +238,7 @@ class Prepared:
         return run
 
 
-def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = None) -> Prepared:
+def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = None, cache: bool = True) -> Prepared:
     """Choose the roads and a folder for a task that was examined. Raises DataError when its data can't be raced on."""
     if examined.split is None:
         raise DataError("\n".join(finding.text for finding in examined.errors))
@@ -239,10 +246,11 @@ def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = 
     task = _completed(examined)
     methods, looks = _methods(task, split), _looks(runs, split)
     folder = _new_folder(runs, task.name)
-    return Prepared(task, split, methods, folder, None if plan is None else _plan_of(plan), looks=looks)
+    again = None if plan is None else _plan_of(plan)
+    return Prepared(task, split, methods, folder, again, looks=looks, cache=cache)
 
 
-def resume_race(folder: Path) -> Prepared:
+def resume_race(folder: Path, *, cache: bool = True) -> Prepared:
     """A race that was stopped, ready to go on. Raises DataError when its data is no longer what it was."""
     from .data.taskfile import task_from_dict
 
@@ -254,7 +262,8 @@ def resume_race(folder: Path) -> Prepared:
     split = examined.split
     _same_items(log, split)
     looks = max([event.looks for event in log.of(TestOpened)], default=_looks(folder.parent, split, but=folder))
-    return Prepared(task, split, _methods(task, split), folder, resume=True, looks=looks, ended=bool(log.of(Ended)))
+    methods, ended = _methods(task, split), bool(log.of(Ended))
+    return Prepared(task, split, methods, folder, resume=True, looks=looks, ended=ended, cache=cache)
 
 
 def _columns(task: Task, inputs: Sequence[str] | None, target: str | None) -> Task:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .errors import DataError
-from .model import Adapter, Failure, Pooling, Usage
+from .model import Adapter, Constraint, Failure, JsonSchema, OneOf, Pooling, Regex, Usage
 from .store.blobs import Blob
-from .task import Message, plain_text
+from .task import Message, Overlong, plain_text
 
 AnswerBy = Literal["score", "generate", "head"]
 
@@ -69,11 +69,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How text is written where the answer is generated."""
+    """How text is written where the answer is generated; the words are those of a GenerateRequest."""
 
     max_tokens: int = 128
     temperature: float = 0.0
     stop: tuple[str, ...] = ()
+    top_p: float = 1.0
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Single:
     calibration: Calibration | None = None
     decoding: Decoding = Decoding()
     answer_by: AnswerBy = "score"
+    overlong: Overlong = "fail"
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,10 @@ def blobs_of(candidate: Candidate) -> list[Blob]:
 
 
 def _plain_fields(value: Any) -> dict[str, Any]:
-    return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    data = {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if data.get("overlong") == "fail":  # written only where it says something: older candidates keep their names
+        del data["overlong"]
+    return data
 
 
 def _plain(value: Any) -> Any:
@@ -175,6 +181,8 @@ def _plain(value: Any) -> Any:
         return {"blob": value.sha256}
     if isinstance(value, Message):
         return {"role": value.role, "content": plain_text(value.content)}
+    if isinstance(value, Decoding):
+        return _decoding_data(value)
     if hasattr(value, "__dataclass_fields__"):
         return _plain_fields(value)
     if isinstance(value, Mapping):
@@ -186,7 +194,7 @@ def _plain(value: Any) -> Any:
 
 def _single(data: Mapping[str, Any], blob: Callable[[str], Blob]) -> Single:
     prompt, shots, adapter, head = data["prompt"], data["shots"], data["adapter"], data["head"]
-    calibration, decoding = data["calibration"], data["decoding"]
+    calibration = data["calibration"]
     return Single(
         model=data["model"],
         labels=tuple(data["labels"]),
@@ -198,8 +206,56 @@ def _single(data: Mapping[str, Any], blob: Callable[[str], Blob]) -> Single:
         else None,
         head=Head(blob(head["weights"]["blob"]), head["layer"], head["pooling"], head["normalise"]) if head else None,
         calibration=Calibration(tuple(calibration["offset_nats"])) if calibration else None,
-        decoding=Decoding(decoding["max_tokens"], decoding["temperature"], tuple(decoding["stop"])),
+        decoding=_decoding(data["decoding"]),
         answer_by=data["answer_by"],
+        overlong=data.get("overlong", "fail"),
+    )
+
+
+def _decoding(data: Mapping[str, Any]) -> Decoding:
+    constraint = data.get("constraint")
+    return Decoding(
+        data["max_tokens"],
+        data["temperature"],
+        tuple(data["stop"]),
+        data.get("top_p", 1.0),
+        constraint_of(constraint) if constraint else None,
+    )
+
+
+def _decoding_data(decoding: Decoding) -> dict[str, Any]:
+    """What came later is written only where it says something, so that candidates keep the names they had."""
+    data: dict[str, Any] = {"max_tokens": decoding.max_tokens, "temperature": decoding.temperature}
+    data["stop"] = list(decoding.stop)
+    if decoding.top_p != 1.0:
+        data["top_p"] = decoding.top_p
+    if decoding.constraint is not None:
+        data["constraint"] = _constraint_data(decoding.constraint)
+    return data
+
+
+def _constraint_data(constraint: Constraint) -> dict[str, Any]:
+    match constraint:
+        case OneOf(texts):
+            return {"one_of": list(texts)}
+        case Regex(pattern):
+            return {"regex": pattern}
+        case JsonSchema(schema):
+            return {"json_schema": schema}
+
+
+def constraint_of(data: Mapping[str, Any]) -> Constraint:
+    """The constraint that plain data names: `one_of` a list of texts, a `regex`, or a `json_schema` (JSON text). Raises
+    DataError for anything else."""
+    match data:
+        case {"one_of": [*texts]} if len(data) == 1 and all(isinstance(text, str) for text in texts):
+            return OneOf(tuple(texts))
+        case {"regex": str(pattern)} if len(data) == 1:
+            return Regex(pattern)
+        case {"json_schema": str(schema)} if len(data) == 1:
+            return JsonSchema(schema)
+    raise DataError(
+        f"The constraint {data!r:.200} is none that this version knows. Give one of: one_of, regex, json_schema."
     )
 
 

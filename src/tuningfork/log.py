@@ -165,13 +165,18 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Ended:
-    """Last event: what was spent in all, by the clock of the racing parts only."""
+    """Last event: what was spent in all, by the clock of the racing parts only.
+
+    `cache`: requests that were `asked` since the race began or last went on, and how many of them were `found` in the
+    cache of answers; empty where there was none. What was found is charged in full: see `models/cache.py`.
+    """
 
     type: ClassVar[str] = "ended"
     seconds: float
     usage: Mapping[str, float]
     why: str
     time: str
+    cache: Mapping[str, int] = field(default_factory=dict)
 
 
 Event = Started | Born | Trained | Measured | Probed | Left | Finalists | TestOpened | Noted | Resumed | Ended

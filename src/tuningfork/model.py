@@ -25,12 +25,14 @@ Pooling = Literal["mean", "last", "first"]
 
 @dataclass(frozen=True)
 class Usage:
-    """What a call cost. `tokens_reused` are read from a shared prefix or a cache and were not computed again."""
+    """What a call cost. `tokens_reused` are read from a shared prefix or a cache and were not computed again;
+    `tokens_cut` were left out of inputs that were too long, as the task said."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_reused: int = 0
     tokens_trained: int = 0
+    tokens_cut: int = 0
     seconds: float = 0.0
     usd: float = 0.0
 
@@ -40,6 +42,7 @@ class Usage:
             self.tokens_out + other.tokens_out,
             self.tokens_reused + other.tokens_reused,
             self.tokens_trained + other.tokens_trained,
+            self.tokens_cut + other.tokens_cut,
             self.seconds + other.seconds,
             self.usd + other.usd,
         )
@@ -72,14 +75,42 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """The answer is one of these texts, whole."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Regex:
+    """The answer matches this regular expression, whole."""
+
+    pattern: str
+
+
+@dataclass(frozen=True)
+class JsonSchema:
+    """The answer is a JSON document of this schema, which is itself JSON text."""
+
+    schema: str
+
+
+Constraint = OneOf | Regex | JsonSchema
+"""What an answer may be. Tokens that would leave it are never written."""
+
+
+@dataclass(frozen=True)
 class GenerateRequest:
-    """Write the next turn. `temperature=0` is greedy; `seed` belongs to the request, not to its batch."""
+    """Write the next turn. `temperature=0` is greedy; `top_p` keeps the likeliest tokens of that much probability;
+    `seed` belongs to the request, not to its batch."""
 
     prompt: Prompt
     max_tokens: int = 128
     stop: tuple[str, ...] = ()
     temperature: float = 0.0
+    top_p: float = 1.0
     seed: int = 0
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ A `Run` is read from its folder; its verdict is worked out from the log alone, s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -19,13 +19,17 @@ from .candidate import Candidate, Prediction
 from .errors import DataError, UnknownName
 from .log import RunLog
 from .store.blobs import write_atomically
-from .task import Columns, Inputs, Task
+from .task import Columns, Inputs, Task, plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .decide import Verdict
     from .model import Model
+
+Entry = str | Mapping[str, Any]
+"""What is asked about: a text, or a dict with the task's input columns."""
+Answered = list[tuple[Entry, Prediction]]
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,14 @@ class Trial:
 
     def stream(self, inputs: Iterable[str | Mapping[str, Any]]) -> Iterator[Prediction]:
         """As `predict`, for any number of inputs: they are read as they are needed and nothing is kept."""
-        return _answer(self.candidate, self._models, inputs, self.run.task.columns)
+        return _one_by_one(self.stream_blocks(inputs))
+
+    def stream_blocks(
+        self, inputs: Iterable[Entry], waits: Callable[[], bool] = lambda: False, first: int = 1
+    ) -> Iterator[Answered]:
+        """As `stream`, a block of inputs with their predictions at a time. `waits()` says that the next input would
+        have to be waited for, which ends a block; `first` is the number of the first input, for messages."""
+        return _answer(self.candidate, self._models, inputs, self.run.task.columns, waits, first)
 
     def export(self, folder: str | Path) -> list[Path]:
         """Write it out to be used without tuningfork: chat messages, adapter in the PEFT layout, a card."""
@@ -172,8 +183,14 @@ class Exported:
         return list(self.stream(inputs))
 
     def stream(self, inputs: Iterable[str | Mapping[str, Any]]) -> Iterator[Prediction]:
-        """As `predict`, for any number of inputs."""
-        return _answer(self.candidate, self._models, inputs, self.columns)
+        """As `predict`, for any number of inputs: they are read as they are needed and nothing is kept."""
+        return _one_by_one(self.stream_blocks(inputs))
+
+    def stream_blocks(
+        self, inputs: Iterable[Entry], waits: Callable[[], bool] = lambda: False, first: int = 1
+    ) -> Iterator[Answered]:
+        """As `Trial.stream_blocks`."""
+        return _answer(self.candidate, self._models, inputs, self.columns, waits, first)
 
 
 def is_export(folder: Path) -> bool:
@@ -182,12 +199,30 @@ def is_export(folder: Path) -> bool:
 
 
 def _answer(
-    candidate: Candidate, models: dict[str, Model], inputs: Iterable[str | Mapping[str, Any]], columns: Columns
-) -> Iterator[Prediction]:
-    from .predict import predict
+    candidate: Candidate,
+    models: dict[str, Model],
+    entries: Iterable[Entry],
+    columns: Columns,
+    waits: Callable[[], bool],
+    first: int,
+) -> Iterator[Answered]:
+    """Blocks of inputs with their predictions. Models are opened when the first input is there and right."""
+    from .predict import answerer, in_blocks
 
-    rows = (_inputs(entry, columns, number) for number, entry in enumerate(inputs, start=1))
-    return predict(candidate, _Opened(models), rows)
+    read = ((entry, _inputs(entry, columns, number)) for number, entry in enumerate(entries, start=first))
+    answer = None
+    for block in in_blocks(read, waits=waits, characters=_characters):
+        answer = answer or answerer(candidate, _Opened(models))
+        predictions = answer([inputs for _, inputs in block])
+        yield [(entry, prediction) for (entry, _), prediction in zip(block, predictions, strict=True)]
+
+
+def _one_by_one(blocks: Iterable[Answered]) -> Iterator[Prediction]:
+    return (prediction for block in blocks for _, prediction in block)
+
+
+def _characters(read: tuple[Entry, Inputs]) -> int:
+    return sum(len(plain_text(content)) for content in read[1].values())
 
 
 def find_run(run: str, runs: Path) -> Path:

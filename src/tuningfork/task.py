@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 Kind = Literal["classification", "multilabel", "generation"]
 Role = Literal["system", "user", "assistant"]
+Overlong = Literal["fail", "keep_start", "keep_end"]
+"""What becomes of a prompt that a model can't read whole: it fails, or its input is cut, and that is counted."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,14 @@ class Prompt:
     """A rendered chat, ready for a model.
 
     `shared` is a hint: how many leading messages other prompts of the same batch are likely to share. The engine finds
-    what is really shared on the token ids of the whole prompt.
+    what is really shared on the token ids of the whole prompt. `overlong` says what becomes of it where it is longer
+    than the model's context; only the characters `loose` (from, to) of the last message may be cut.
     """
 
     messages: tuple[Message, ...]
     shared: int = 0
+    overlong: Overlong = "fail"
+    loose: tuple[int, int] = (0, 0)
 
 
 Inputs = Mapping[str, Content]
@@ -140,6 +145,7 @@ class Task:
     methods: tuple[str, ...] = ()
     contenders: tuple[str, ...] = ()
     budget: Budget = BUDGETS["light"]
+    overlong: Overlong = "fail"
     tolerance: float = 0.01
     limits: Mapping[str, Any] = field(default_factory=dict)
     traffic: Mapping[str, Any] = field(default_factory=dict)

@@ -36,6 +36,38 @@ TEMPLATE = (
 CONTEXT = 256
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 GROUPED = {**SIZES, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT, "initializer_range": 0.25}
+T5 = {
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "n_positions": CONTEXT,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 20,
+    "decoder_start_token_id": 0,
+}
+BART = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "max_position_embeddings": CONTEXT,
+    "init_std": 0.25,
+    "decoder_start_token_id": 2,
+}
+OPT = {k: v for k, v in GROUPED.items() if k not in ("intermediate_size", "num_key_value_heads", "initializer_range")}
+EXPERTS = {"num_local_experts": 4, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+LINEAR = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "shared_expert_intermediate_size": 16,
+}
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", GROUPED),
     "qwen2": ("Qwen2", GROUPED),
@@ -46,10 +78,36 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "granite": ("Granite", {**GROUPED, "logits_scaling": 4.0}),
     "phi": ("Phi", {**GROUPED, "num_key_value_heads": 4}),
     "gpt2": ("GPT2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT, "initializer_range": 0.25}),
+    "phi3": ("Phi3", GROUPED),
+    "olmo2": ("Olmo2", GROUPED),
+    "gpt_neox": ("GPTNeoX", {**SIZES, "max_position_embeddings": CONTEXT, "initializer_range": 0.25}),
+    "opt": ("OPT", {**OPT, "ffn_dim": 48, "word_embed_proj_dim": 32, "init_std": 0.25}),
+    "bloom": ("Bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.25}),
+    "mpt": ("Mpt", {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": CONTEXT, "initializer_range": 0.25}),
+    "falcon": ("Falcon", {**OPT, "alibi": True, "new_decoder_architecture": False, "initializer_range": 0.25}),
+    "mixtral": ("Mixtral", {**GROUPED, **EXPERTS}),
+    "gpt_oss": ("GptOss", {**GROUPED, **EXPERTS, "head_dim": 8, "sliding_window": 8}),
+    "gemma3": ("Gemma3", {**GROUPED, "num_hidden_layers": 6, "head_dim": 8, "sliding_window": 8}),
+    "llama4": ("Llama4", {**GROUPED, "num_hidden_layers": 4, "num_local_experts": 2, "attention_chunk_size": 8}),
+    "mamba": ("Mamba", {"hidden_size": 32, "state_size": 8, "num_hidden_layers": 2, "initializer_range": 0.25}),
+    "falcon_mamba": ("FalconMamba", {"hidden_size": 32, "state_size": 8, "num_hidden_layers": 2}),
+    "qwen3_next": ("Qwen3Next", {**GROUPED, **EXPERTS, **LINEAR, "num_hidden_layers": 4, "head_dim": 8}),
+    "lfm2": ("Lfm2", {**GROUPED, "layer_types": ["conv", "full_attention"], "block_ff_dim": 48}),
     "bert": ("Bert", {**SIZES, "max_position_embeddings": CONTEXT, "initializer_range": 0.25}),
     "roberta": ("Roberta", {**SIZES, "max_position_embeddings": 66, "initializer_range": 0.25}),
+    "t5": ("T5", T5),
+    "mt5": ("MT5", {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "bart": ("Bart", {**BART, "forced_bos_token_id": 1}),
+    "marian": ("Marian", BART),
 }
 ENCODERS = ("bert", "roberta")
+SEQ2SEQ = ("t5", "mt5", "bart", "marian")
+SUFFIXES = {
+    "gpt2": "LMHeadModel",
+    "marian": "MTModel",
+    **dict.fromkeys(ENCODERS, "Model"),
+    **dict.fromkeys(("t5", "mt5", "bart"), "ForConditionalGeneration"),
+}
 CPU = device_.Device("cpu", "float32", {})
 
 
@@ -62,9 +120,9 @@ def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make_tokenizer(chat: bool, encoder: bool = False, template: str = TEMPLATE) -> Any:
+def make_tokenizer(chat: bool, encoder: bool = False, template: str = TEMPLATE, single: str = "") -> Any:
     """A byte-level BPE: `chat` brings a template that writes its own special tokens, the plain one adds a start token,
-    an encoder's adds one at either end."""
+    an encoder's adds one at either end; `single` says it otherwise."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     made = Tokenizer(models.BPE())
@@ -74,7 +132,7 @@ def make_tokenizer(chat: bool, encoder: bool = False, template: str = TEMPLATE) 
     made.train_from_iterator(
         CORPUS, trainers.BpeTrainer(vocab_size=420, special_tokens=SPECIALS, initial_alphabet=alphabet)
     )
-    single = "<|begin|> $A <|end|>" if encoder else "<|begin|> $A"
+    single = single or ("<|begin|> $A <|end|>" if encoder else "<|begin|> $A")
     made.post_processor = processors.Sequence(
         [
             processors.ByteLevel(trim_offsets=False),
@@ -89,19 +147,25 @@ def make_tokenizer(chat: bool, encoder: bool = False, template: str = TEMPLATE) 
     return tokenizer
 
 
+WRAPS = {"t5": "$A <|end|>", "mt5": "$A <|end|>", "marian": "$A <|end|>"}
+"""What tokenizers of these kinds put round a text, where it is not what others do."""
+
+
 def make_model(kind: str, folder: Path, chat: bool = True, seed: int = 0, template: str = TEMPLATE) -> Path:
     """A model folder, as `save_pretrained` writes it."""
     name, settings = CONFIGS[kind]
-    tokenizer = make_tokenizer(chat and kind not in ENCODERS, kind in ENCODERS, template)
-    config = getattr(transformers, f"{name}Config")(
+    tokenizer = make_tokenizer(
+        chat and kind not in ENCODERS + SEQ2SEQ, kind in ENCODERS + SEQ2SEQ, template, WRAPS.get(kind, "")
+    )
+    own = f"{name}TextConfig" if kind in ("gemma3", "llama4") else f"{name}Config"
+    config = getattr(transformers, own)(
         vocab_size=len(tokenizer), pad_token_id=0, bos_token_id=1, eos_token_id=2, **settings
     )
-    suffix = "Model" if kind in ENCODERS else "LMHeadModel" if kind == "gpt2" else "ForCausalLM"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = getattr(transformers, name + suffix)(config)
-        for parameter_name, parameter in net.named_parameters():
-            if parameter_name.endswith("bias"):
+        net = getattr(transformers, name + SUFFIXES.get(kind, "ForCausalLM"))(config)
+        for parameter_name, parameter in [*net.named_parameters(), *net.named_buffers()]:
+            if parameter_name.endswith("bias") and parameter.is_floating_point():
                 torch.nn.init.normal_(parameter, std=0.1)
     net.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -166,9 +230,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
     @cache
     def make(kind: str, chat: bool = True) -> Tiny:
         folder = make_model(kind, home / f"{kind}-{'chat' if chat else 'plain'}", chat)
-        factory = transformers.AutoModel if kind in ENCODERS else transformers.AutoModelForCausalLM
+        factory = (
+            transformers.AutoModel
+            if kind in ENCODERS
+            else transformers.AutoModelForSeq2SeqLM
+            if kind in SEQ2SEQ
+            else transformers.AutoModelForCausalLM
+        )
         net = factory.from_pretrained(folder, dtype=torch.float32).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        chat = chat and kind not in SEQ2SEQ
         return Tiny(model=open_folder(folder), net=net, tokenizer=tokenizer, folder=folder, chat=chat)
 
     return make

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma", "mistral", "bert", "roberta"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma", "mistral", "mamba", "t5", "bart", "bert", "roberta"])
 def test_contract(make, tmp_path, kind):
     spec = importlib.util.spec_from_file_location("contract", Path(__file__).parents[1] / "models" / "contract.py")
     module = importlib.util.module_from_spec(spec)

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuningfork.engine.render import Renderer, common
-from tuningfork.model import ScoreRequest
+from tuningfork.errors import ModelError
+from tuningfork.model import EmbedRequest, Failure, GenerateRequest, ScoreRequest
 from tuningfork.task import Message, Prompt
 
 SPECIALS = ("<|pad|>", "<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|mask|>")
@@ -57,7 +58,7 @@ def test_user_text_writes_no_special_token(renderer, make, chat, special):
     _, clean = read(it, make.prompt("stop\n\nbilling"))
     assert [ids.count(i) for i in range(len(SPECIALS))] == [clean.count(i) for i in range(len(SPECIALS))]
     assert special[1:] in text, "only broken up, not lost"
-    kept, answer = it.continuation(text, ids, f"a{special}b")
+    kept, answer = it.continuations(text, ids, [f"a{special}b"])[0]
     assert kept and not set(answer) & set(range(len(SPECIALS)))
 
 
@@ -100,7 +101,7 @@ def test_the_plain_transcript(renderer, make):
 def test_an_answer_joins_as_if_the_whole_were_one_text(renderer, make, template, text, answer):
     it = renderer(chat=False) if template == "plain" else renderer(template=template)
     asked, ids = read(it, make.prompt(text))
-    kept, rest = it.continuation(asked, ids, answer)
+    kept, rest = it.continuations(asked, ids, [answer])[0]
     assert ids[:kept] + rest == it.ids([asked + (answer if it.chat else " " + answer)])[0]
 
 
@@ -112,7 +113,7 @@ def test_a_tail_that_reads_otherwise_alone_is_read_whole(make):
     tokenizer.add_tokens([AddedToken("<|turn|>", rstrip=True, special=True)], special_tokens=True)
     it = Renderer(tokenizer)
     asked, ids = read(it, Prompt((Message("user", "hello"),)))
-    kept, rest = it.continuation(asked, ids, "billing")
+    kept, rest = it.continuations(asked, ids, ["billing"])[0]
     assert ids[:kept] + rest == tokenizer(asked + "billing", add_special_tokens=False)["input_ids"]
 
 
@@ -120,8 +121,107 @@ def test_a_tokenizer_that_ends_texts_by_itself_leaves_the_answer_open(make):
     it = Renderer(make.tokenizer(False, encoder=True))
     text, ids = read(it, make.prompt("x"))
     assert ids[-1] != 2
-    kept, rest = it.continuation(text, ids, "billing")
+    kept, rest = it.continuations(text, ids, ["billing"])[0]
     assert rest and rest[-1] != 2 and kept == len(ids)
+
+
+@pytest.mark.parametrize("template", [None, NO_SYSTEM, UNCLOSED, OTHER_END])
+def test_a_chat_is_read_as_transformers_reads_it(renderer, make, template):
+    it = renderer(template=template)
+    turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "a"}]
+    turns.append({"role": "user", "content": "which?"})
+    prompt = Prompt(tuple(Message(turn["role"], turn["content"]) for turn in turns))
+    theirs = it.tokenizer.apply_chat_template(turns, tokenize=True, add_generation_prompt=True)
+    assert read(it, prompt)[1] == theirs["input_ids"]
+
+
+WRAPS = ("$A", "<|begin|> $A", "$A <|end|>", "<|begin|> $A <|end|>", "<|end|> <|begin|> $A <|end|> <|begin|>")
+
+
+@pytest.mark.parametrize("single", WRAPS)
+def test_what_a_tokenizer_puts_round_a_text_stands_once(make, single):
+    it = Renderer(make.tokenizer(False, single=single))
+    text = it.text(make.prompt("hello", [("a", "b")]))
+    before, after = ([SPECIALS.index(name) for name in part.split()] for part in single.split("$A"))
+    bare = it.tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert it.ids([text, ""]) == [before + bare, before]
+    assert it.encoder_ids([text, ""]) == [before + bare + after, before + after]
+    assert it.target_ids(["a b"]) == [it.tokenizer("a b", add_special_tokens=False)["input_ids"]]
+    assert it.ids([]) == it.encoder_ids([]) == it.target_ids([]) == []
+
+
+@pytest.mark.parametrize("single", WRAPS[:4])
+def test_what_a_template_has_written_is_not_put_round_again(make, single):
+    """An encoder-decoder with a chat template, which writes its special tokens itself: all, some or none."""
+    for start in ("", "<|begin|>"):
+        for end in ("", "<|end|>"):
+            it = Renderer(make.tokenizer(True, template=start + "{{ messages[0]['content'] }}" + end, single=single))
+            text, _ = read(it, Prompt((Message("user", "hello"),)))
+            (ids,) = it.encoder_ids([text])
+            assert ids.count(1) == max("begin" in single, "begin" in start)
+            assert ids.count(2) == max("end" in single, "end" in end)
+
+
+def test_a_tokenizer_that_changes_a_text_with_its_special_tokens_is_refused(make):
+    tokenizer = make.tokenizer(False)
+    call = type(tokenizer).__call__
+
+    class Odd(type(tokenizer)):
+        def __call__(self, text=None, add_special_tokens=True, **rest):
+            return call(self, f" {text}" if add_special_tokens else text, add_special_tokens=False, **rest)
+
+    tokenizer.__class__ = Odd
+    with pytest.raises(ModelError, match="can't be joined"):
+        Renderer(tokenizer).ids(["x"])
+
+
+ANY = st.text(st.characters(), max_size=12)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(texts=st.lists(ANY, min_size=1, max_size=3), chat=st.booleans())
+def test_every_text_has_an_answer_and_special_tokens_stand_once(renderer, make, texts, chat):
+    it = renderer(chat)
+    prompt = Prompt(tuple(Message("user", text) for text in texts))
+    found = it.read(prompt)
+    halves = [any("\ud800" <= char <= "\udfff" for char in text) for text in texts]
+    if not "".join(texts).strip():
+        assert isinstance(found, Failure) and found.kind == "empty_prompt"
+    elif any(halves):
+        assert isinstance(found, Failure) and found.kind == "not_unicode"
+        assert f"message {halves.index(True) + 1} of the prompt (user)" in found.message
+    else:
+        (ids,) = it.ids([found])
+        assert [ids.count(i) for i in (1, 2, 4)] == ([1, len(texts), len(texts)] if chat else [1, 0, 0])
+
+
+def test_half_a_surrogate_pair_is_named_with_its_place(make, tiny):
+    (found,) = tiny("llama").model.score([ScoreRequest(make.prompt("ab\ud83d"), ("a", "b"))])
+    assert found.kind == "not_unicode"
+    assert "Character 3 of message 2 of the prompt (user)" in found.message and "'\\ud83d'" in found.message
+    found.message.encode()
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "t5"])
+def test_half_a_surrogate_pair_spoils_nothing_else(make, tiny, kind):
+    model = tiny(kind).model
+    bad, good = make.prompt("\udc00"), make.prompt("good")
+    for call, ask in (
+        (model.score, lambda prompt: ScoreRequest(prompt, ("a", "b"))),
+        (model.generate, lambda prompt: GenerateRequest(prompt, max_tokens=2)),
+        (model.embed, EmbedRequest),
+    ):
+        first, second, third = call([ask(bad), ask(good), ask(bad)])
+        assert first.kind == third.kind == "not_unicode" and not isinstance(second, Failure)
+    first, second = model.score([ScoreRequest(good, ("a", "b\ud800")), ScoreRequest(good, ("a", "b"))])
+    assert first.kind == "not_unicode" and "choice" in first.message and not isinstance(second, Failure)
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert", "t5"])
+def test_a_text_to_embed_is_asked_the_same_of(tiny, kind):
+    bad, good = tiny(kind).model.embed([EmbedRequest(text) for text in ("half \ud83d", "good")])
+    assert bad.kind == "not_unicode" and "Character 6 of the text" in bad.message
+    assert not isinstance(good, Failure)
 
 
 def test_other_end_tokens_stop_writing_and_part_choices(make, tmp_path):

@@ -73,7 +73,7 @@ def test_a_gradient_through_the_shared_beginning_is_the_whole_gradient(tiny, mak
     model = tiny("llama").model
     recipe = dataclasses.replace(RECIPE, max_steps=2)
     shared = model.tune(recipe, items(make), [])
-    monkeypatch.setattr(train.rows_, "shared_prefix", lambda prompts, shares: 0)
+    monkeypatch.setattr(train, "_beginning", lambda prompts: None)
     whole = model.tune(recipe, items(make), [])
     assert shared.usage.tokens_trained < 0.7 * whole.usage.tokens_trained
     asked = [ScoreRequest(item.prompt, LABELS) for item in items(make, 6)]

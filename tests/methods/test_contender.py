@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tuningfork.candidate import Function, Single
+from tuningfork.candidate import Decoding, Function, Single
 from tuningfork.errors import TaskError, UnknownName, UserError
 from tuningfork.method import Bench, Share, no_model, settings
 from tuningfork.methods import open_contender, open_method
 from tuningfork.metrics import open_metric
+from tuningfork.model import Constraint, JsonSchema, OneOf, Regex
 from tuningfork.models.fake import FakeModel
 from tuningfork.predict import predict
 from tuningfork.predict.prompt import default_template
@@ -73,6 +74,58 @@ def test_a_prompt_file_is_asked_as_it_stands(tmp_path: Path, name: str, text: st
 )
 def test_a_prompt_file_that_will_not_do(tmp_path: Path, text: str, error: type[Exception], why: str) -> None:
     (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(error, match=why):
+        open_contender("p.yaml", task(tmp_path))
+
+
+DECODED = """
+messages:
+  - {role: user, content: "Text: {{text}}"}
+decoding:
+  max_tokens: 9
+  temperature: 0.5
+  top_p: 0.9
+  stop: ["\\n"]
+  constraint: %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "constraint"),
+    [
+        ("{one_of: [a, b]}", OneOf(("a", "b"))),
+        ("{regex: '[ab]+'}", Regex("[ab]+")),
+        ("{json_schema: {type: object}}", JsonSchema('{"type": "object"}')),
+        ("""{json_schema: '{"type": "object"}'}""", JsonSchema('{"type": "object"}')),
+    ],
+)
+def test_a_prompt_file_may_say_how_answers_are_written(tmp_path: Path, said: str, constraint: Constraint) -> None:
+    (tmp_path / "p.yaml").write_text(DECODED % said)
+    method = open_contender("p.yaml", task(tmp_path))
+    found = method(start(tmp_path), bench(tmp_path))
+    assert isinstance(found, Single) and found.decoding == Decoding(9, 0.5, ("\n",), 0.9, constraint)
+    assert json.dumps(settings(method))
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "why"),
+    [
+        ("[1]", TaskError, "`decoding` is"),
+        ("{max_token: 3}", UnknownName, "Did you mean 'max_tokens'"),
+        ("{max_tokens: 0}", TaskError, r"`decoding\.max_tokens` is 0"),
+        ("{max_tokens: true}", TaskError, "whole number"),
+        ("{temperature: -1}", TaskError, r"temperature` is -1"),
+        ("{temperature: .nan}", TaskError, r"temperature` is nan"),
+        ("{top_p: 0}", TaskError, "above 0 and at most 1"),
+        ("{stop: end}", TaskError, "list of texts"),
+        ("{stop: ['']}", TaskError, "none of them empty"),
+        ("{constraint: a}", TaskError, "one_of"),
+        ("{constraint: {one_of: a}}", TaskError, "one_of, regex, json_schema"),
+        ("{constraint: {grammar: a}}", TaskError, "one_of, regex, json_schema"),
+    ],
+)
+def test_a_decoding_that_will_not_do(tmp_path: Path, said: str, error: type[Exception], why: str) -> None:
+    (tmp_path / "p.yaml").write_text("messages: [{role: user, content: '{{text}}'}]\ndecoding: " + said)
     with pytest.raises(error, match=why):
         open_contender("p.yaml", task(tmp_path))
 

@@ -12,7 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuningfork.errors import MethodError, ModelError
-from tuningfork.model import Answer, EmbedRequest, Failure, GenerateRequest, Recipe, ScoreRequest, Scores, TuneItem
+from tuningfork.model import (
+    Answer,
+    EmbedRequest,
+    Failure,
+    GenerateRequest,
+    JsonSchema,
+    OneOf,
+    Recipe,
+    Regex,
+    ScoreRequest,
+    Scores,
+    TuneItem,
+)
 from tuningfork.models.fake import FakeModel
 from tuningfork.task import Message, Prompt
 
@@ -141,6 +153,28 @@ def test_generation_answers_as_shown_named_or_tuned_and_obeys_its_limits():
     assert isinstance(cut, Answer) and (cut.text, cut.why_stopped) == ("one two", "length")
     stopped = model.generate([GenerateRequest(prompt("one two. three"), stop=(".",))])[0]
     assert isinstance(stopped, Answer) and (stopped.text, stopped.why_stopped) == ("one two", "stop")
+
+
+def test_generation_keeps_to_a_list_and_refuses_other_constraints():
+    model = FakeModel(answers={"refund": "billing", "odd": "something else"})
+    texts = ("other", "billing", "login")
+    asked = [
+        GenerateRequest(prompt("a refund"), constraint=OneOf(texts)),
+        GenerateRequest(prompt("odd"), constraint=OneOf(texts)),
+        GenerateRequest(prompt("a refund"), constraint=OneOf(())),
+        GenerateRequest(prompt("a refund"), constraint=Regex("a+")),
+        GenerateRequest(prompt("a refund"), constraint=JsonSchema("{}")),
+        GenerateRequest(prompt("a refund"), max_tokens=0),
+        GenerateRequest(prompt("a refund"), stop=("",)),
+    ]
+    first, second, *failed = model.generate(asked)
+    assert first.text == "billing" and second.text in texts
+    best = model.score([ScoreRequest(prompt("odd"), texts)])[0]
+    assert second.text == texts[best.nats.index(max(best.nats))], "its own best"
+    assert [entry.kind for entry in failed] == ["constraint"] * 3 + ["max_tokens", "empty_stop"]
+    assert "Regex" in failed[1].message and "JsonSchema" in failed[2].message
+    warm = [GenerateRequest(prompt(str(i)), temperature=3.0, seed=i, constraint=OneOf(texts)) for i in range(20)]
+    assert {entry.text for entry in model.generate(warm)} == set(texts)
 
 
 def test_the_counters_are_shared_with_adapted_models():

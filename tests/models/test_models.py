@@ -19,6 +19,7 @@ from tuningfork.models.fake import FakeModel
 
 CAUSAL = frozenset(("score", "generate", "embed", "tune"))
 ENCODER = frozenset(("embed", "tune"))
+ENCODER_DECODER = {"score", "generate", "embed"}
 
 
 def folder(path: Path, weights: bool = True, **config: Any) -> str:
@@ -78,6 +79,11 @@ def test_a_bundled_model_opens_from_its_folder(opened, monkeypatch):
     [
         ({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}, CAUSAL),
         ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}, CAUSAL),
+        (
+            {"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "is_encoder_decoder": True},
+            ENCODER_DECODER,
+        ),
+        ({"architectures": ["MarianMTModel"], "model_type": "marian", "is_encoder_decoder": True}, ENCODER_DECODER),
         ({"architectures": ["BertModel"], "model_type": "bert"}, ENCODER),
         ({"architectures": ["MPNetModel"], "model_type": "mpnet"}, ENCODER),
         ({"architectures": ["SomethingNewForMaskedLM"], "model_type": "something"}, ENCODER),
@@ -96,6 +102,18 @@ def test_a_folder_says_what_it_can_without_weights(tmp_path, opened, config, can
     [
         ({"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}, "encoder-decoder"),
         ({"architectures": ["BartForCausalLM"], "is_encoder_decoder": True}, "encoder-decoder"),
+        (
+            {"architectures": ["T5EncoderModel"], "model_type": "t5", "is_encoder_decoder": True},
+            "T5EncoderModel, which is no encoder-decoder from text to text",
+        ),
+        (
+            {
+                "architectures": ["WhisperForConditionalGeneration"],
+                "model_type": "whisper",
+                "is_encoder_decoder": True,
+            },
+            "Whisper",
+        ),
         ({"architectures": ["ViTForImageClassification"], "model_type": "vit"}, "ViTForImageClassification"),
         ({"model_type": "llama"}, "'llama'"),
         ({}, "no architecture"),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuningfork.candidate import Single, Template
-from tuningfork.model import Answer, Failure
+from tuningfork.candidate import Decoding, Single, Template
+from tuningfork.model import Answer, Failure, GenerateRequest, OneOf
 from tuningfork.predict.generate import answerer, read_label
 from tuningfork.task import Message
 
@@ -54,7 +54,8 @@ class Writer:
     def __init__(self, *script: Answer | Failure) -> None:
         self.script = list(script)
 
-    def generate(self, requests: object, on_text: object = None) -> list[Answer | Failure]:
+    def generate(self, requests: list[GenerateRequest], on_text: object = None) -> list[Answer | Failure]:
+        self.asked = requests
         return self.script
 
 
@@ -68,6 +69,15 @@ PROMPT = Template((Message("user", "{{text}}"),))
 def test_free_text_is_stripped_and_its_probability_is_the_confidence() -> None:
     (one,) = ask(Single("m", prompt=PROMPT, answer_by="generate"), Answer(' {"a": 1}\n', nats=math.log(0.25)))
     assert one.answer == '{"a": 1}' and one.confidence == pytest.approx(0.25)
+
+
+def test_all_of_the_decoding_reaches_the_model() -> None:
+    how = Decoding(7, 0.5, ("\n",), 0.9, OneOf(("a", "b")))
+    writer = Writer(Answer("a"))
+    candidate = Single("m", prompt=PROMPT, decoding=how, answer_by="generate")
+    answerer(candidate, writer, {})([{"text": "a"}])  # type: ignore[arg-type]
+    (asked,) = writer.asked
+    assert Decoding(asked.max_tokens, asked.temperature, asked.stop, asked.top_p, asked.constraint) == how
 
 
 def test_what_names_no_label_is_a_failure_and_model_failures_pass() -> None:

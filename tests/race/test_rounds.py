@@ -40,7 +40,15 @@ def stand(tmp_path: Path, track: Any) -> Stand:
         running = [Trial(n, SimpleNamespace(name=n, family=f), None, Constant("")) for n, (f, _) in trials.items()]  # type: ignore[arg-type]
         rest: dict[str, Any] = {"open_model": None, "capabilities": {}, "plan": here.plan, "standing": standing}
         return Race(
-            here.task, here.split, running, [open_metric("accuracy")], [], **rest, doing=str, began=time.perf_counter()
+            here.task,
+            here.split,
+            running,
+            [open_metric("accuracy")],
+            [],
+            **rest,
+            doing=str,
+            began=time.perf_counter(),
+            open_bare=str,  # type: ignore[arg-type]
         )
 
     return made

@@ -362,6 +362,13 @@ def test_two_roads_of_one_name_are_refused(track: Tracks) -> None:
         track().run(("majority", "majority"))
 
 
+def test_what_a_model_says_about_itself_is_noted_once(track: Tracks) -> None:
+    it = track()
+    it.models["fake"].notes = ("every prompt is read whole",)  # type: ignore[attr-defined]
+    log = it.run(["zero_shot", "few_shot"])
+    assert [note.text for note in log.of(Noted) if "whole" in note.text] == ["fake: every prompt is read whole"]
+
+
 def test_a_race_of_nothing_is_refused_with_the_reasons(track: Tracks) -> None:
     with pytest.raises(DataError, match="zero_shot@fake-encoder: zero_shot needs"):
         track(models={"fake-encoder": FakeModel("fake-encoder", kind="encoder")}).run(("zero_shot",))

@@ -37,6 +37,7 @@ INTERRUPTED = 130
 @target_flag
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("--plan", metavar="RUN", help="Use the plan of an earlier run, so that the same work is done again.")
+@click.option("--no-cache", is_flag=True, help="Ask models again what they answered in an earlier race.")
 @click.option(
     "--fail-under",
     type=float,
@@ -62,7 +63,7 @@ def command(
     if (file is None) == (resume is None):
         raise click.UsageError("give either FILE or --resume RUN.")
     started: list[Path] = []
-    _second_interrupt_ends_at_once()
+    second_interrupt_ends_at_once()
     try:
         run = _race(file, runs, resume, flags, quiet, started)
     except KeyboardInterrupt:
@@ -89,7 +90,7 @@ def _race(
 
     say: Callable[[str], None] = (lambda text: None) if quiet else click.echo
     if resume is not None:
-        race = resume_race(find_run(resume, runs))
+        race = resume_race(find_run(resume, runs), cache=not flags["no_cache"])
     else:
         assert file is not None
         task, said = open_task(
@@ -108,7 +109,8 @@ def _race(
         for finding in examined.findings:
             if finding.level != "error":
                 say(f"{finding.level}: {finding.text}")
-        race = begin(examined, runs=runs, plan=find_run(flags["plan"], runs) if flags["plan"] else None)
+        again = find_run(flags["plan"], runs) if flags["plan"] else None
+        race = begin(examined, runs=runs, plan=again, cache=not flags["no_cache"])
     started.append(race.folder)
     if quiet:
         return race.go()
@@ -121,7 +123,7 @@ def _race(
         return race.go(watch=watch, doing=watch.doing, on_plan=on_plan)
 
 
-def _second_interrupt_ends_at_once() -> None:
+def second_interrupt_ends_at_once() -> None:
     """The first Ctrl-C raises KeyboardInterrupt, the next one ends the process."""
 
     def first(number: int, frame: object) -> None:

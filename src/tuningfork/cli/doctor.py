@@ -17,6 +17,7 @@ from typing import Literal
 
 import click
 
+from ..errors import ModelError
 from .flags import json_flag
 
 ROOM_BYTES = 2 * 1024**3
@@ -33,12 +34,16 @@ class Look:
 
 
 @click.command(short_help="see whether this machine is ready, and what to do where it is not")
+@click.option("--clear-cache", is_flag=True, help="First forget the answers that models gave in earlier races.")
 @json_flag
-def command(as_json: bool) -> None:
-    """See whether this machine is ready: Python, torch, device, cache, disk, bundled models, package index.
+def command(clear_cache: bool, as_json: bool) -> None:
+    """See whether this machine is ready: Python, torch, device, cache, disk, answers kept, bundled models, package
+    index.
 
     Exits with 2 when something stands in the way.
     """
+    if clear_cache:
+        _clear()
     looks: list[Look] = []
     for look in _looks():
         looks.append(look)
@@ -59,6 +64,7 @@ def _looks() -> Iterator[Look]:
     if importlib.util.find_spec("torch") is not None:
         yield _device()
     yield _cache()
+    yield _answers()
     missing: list[str] = []
     yield from _bundled(missing)
     yield _index(needed=bool(missing))
@@ -112,6 +118,31 @@ def _cache() -> Look:
     if free < ROOM_BYTES:
         return Look("cache", "warning", text, "The bundled models need 2 GiB while they are fetched. Free some space.")
     return Look("cache", "ok", text)
+
+
+def _answers() -> Look:
+    """The answers that models gave in earlier races."""
+    from ..models.cache import AnswerCache, is_switched_off
+
+    with AnswerCache() as cache:
+        used, count = cache.store.size()
+        troubles, most, path = cache.troubles, cache.store.most_bytes, cache.store.path
+    text = f"{count:,} kept, {used / 1024**2:.0f} of at most {most / 1024**2:.0f} MiB: {path}"
+    if troubles:
+        return Look("answers", "warning", text, " ".join(troubles))
+    return Look("answers", "ok", f"{text} (not used: TUNINGFORK_NO_CACHE is set)" if is_switched_off() else text)
+
+
+def _clear() -> None:
+    from ..models.cache import AnswerCache
+
+    with AnswerCache() as cache:
+        try:
+            cache.store.clear()
+        except OSError as error:
+            raise ModelError(
+                f"The answers in {cache.store.path} can't be removed ({error}). End what uses them, or delete them."
+            ) from error
 
 
 def _bundled(missing: list[str]) -> Iterator[Look]:

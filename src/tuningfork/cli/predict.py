@@ -1,28 +1,31 @@
 """`tuningfork predict RUN`: the recommended candidate on new rows.
 
-Rows are read, answered and written a chunk at a time, so that a file may be larger than memory. What a user gets back
+Rows are read, answered and written a block at a time, so that a file may be larger than memory. What a user gets back
 is their file with three columns more: `answer`, `confidence` (a probability, empty where there is none) and `failure`
-(empty where all went well). The file appears under its name when it is whole; until then it is called NAME.part.
+(empty where all went well). The file appears under its name when it is whole; until then it is called NAME.part, and
+the same command goes on with that (`part.py`).
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
-import time
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import quiet_flag, run_argument, trial_flag
+from .compare import INTERRUPTED, second_interrupt_ends_at_once
+from .flags import run_argument, trial_flag
 
 if TYPE_CHECKING:
-    from ..runs import Exported, Trial
+    from ..candidate import Prediction
+    from ..runs import Answered, Exported, Trial
+    from .part import Part
+    from .progress import Progress
 
 NEW_COLUMNS = ("answer", "confidence", "failure")
-SECONDS_BETWEEN_LINES = 5.0
 
 
 @click.command(short_help="let a run's recommended candidate answer new rows")
@@ -32,49 +35,121 @@ SECONDS_BETWEEN_LINES = 5.0
 )
 @click.option("-o", "--out", default="-", metavar="FILE", help="Where to write; - (as without) is JSONL on stdout.")
 @trial_flag
-@quiet_flag
-def command(run: str, runs: Path, source: str, out: str, trial: str | None, quiet: bool) -> None:
+@click.option("--restart", is_flag=True, help="Begin anew where an earlier command left FILE.part.")
+@click.option("--quiet", is_flag=True, help="Say nothing on stderr while all goes well.")
+def command(run: str, runs: Path, source: str, out: str, trial: str | None, restart: bool, quiet: bool) -> None:
     """Answer the rows of FILE with the recommended candidate of RUN, or with an exported one: RUN may be a folder that
     `export` wrote.
 
     Writes the same rows with the columns answer, confidence and failure added; the output's ending (.csv, .tsv, .jsonl,
-    .parquet) says in which format. Progress goes to stderr.
+    .parquet) says in which format. Memory does not grow with the file, but for a .json array, which is read whole.
+    Progress goes to stderr.
+
+    Until it is whole the output is called FILE.part. When the command is stopped, by whatever, the same command goes on
+    where it stopped. Rows on stdin are answered as they come, without waiting for more.
     """
-    from ..data.read import stream_rows
-    from ..runs import Exported, Run, find_run, is_export
-    from .rows import open_rows
+    from .progress import Progress, Stderr
 
     _refuse_same_file(source, out)
-    chosen: Trial | Exported
-    if is_export(Path(run)) and not trial:
-        chosen = Exported.load(run)
+    chosen, folder = _chosen(run, runs, trial)
+    second_interrupt_ends_at_once()
+    progress = Progress(Stderr(), quiet, live=not (out == "-" and sys.stdout.isatty()))
+    if out == "-":
+        _to_stdout(chosen, source, progress)
     else:
-        found = Run.load(find_run(run, runs))
-        chosen = found.trial(trial) if trial else found.recommended
-    waiting: deque[dict[str, Any]] = deque()
-
-    def read() -> Iterator[Mapping[str, Any]]:
-        for row in stream_rows(source):
-            waiting.append(row)
-            yield row
-
-    count, failed, begin, said = 0, 0, time.perf_counter(), time.perf_counter()
-    with open_rows(out, NEW_COLUMNS, like=source) as write:
-        for prediction in chosen.stream(read()):
-            failure = prediction.failure.message if prediction.failure else None
-            write(waiting.popleft(), (prediction.answer, prediction.confidence, failure))
-            count, failed = count + 1, failed + bool(failure)
-            if not quiet and time.perf_counter() - said > SECONDS_BETWEEN_LINES:
-                said = time.perf_counter()
-                _say(f"{count} rows, {count / (said - begin):.1f} a second")
-    if not quiet:
-        seconds = time.perf_counter() - begin
-        failures = f", {failed} of them failed" if failed else ""
-        _say(f"{count} rows answered by {chosen.name} in {seconds:.1f} s{failures}")
+        which = ["--trial", trial] if trial else []
+        again = shlex.join(["tuningfork", "predict", folder, "-i", source, "-o", out, *which])
+        _to_file(chosen, source, out, restart, progress, again)
 
 
-def _say(text: str) -> None:
-    click.echo(text, file=sys.stderr)
+def _chosen(run: str, runs: Path, trial: str | None) -> tuple[Trial | Exported, str]:
+    """Who answers, and the folder that it was read from."""
+    from ..runs import Exported, Run, find_run, is_export
+
+    if is_export(Path(run)) and not trial:
+        return Exported.load(run), run
+    found = Run.load(find_run(run, runs))
+    return (found.trial(trial) if trial else found.recommended), str(found.folder)
+
+
+def _to_file(chosen: Trial | Exported, source: str, out: str, restart: bool, progress: Progress, again: str) -> None:
+    from ..candidate import identity
+    from ..data.read import HUB, Extent, stream_rows
+    from .part import Part, State
+
+    whence = source if source == "-" or source.startswith(HUB) else str(Path(source).resolve())
+    state = State(identity(chosen.candidate), chosen.name, whence)
+    part = Part(out, NEW_COLUMNS, state, restart=restart, resumable=source != "-")
+    extent, told = Extent(), False
+    rows = stream_rows(source, extent=extent)
+    try:
+        with progress, part:
+            before = part.state.rows
+            if before:
+                part.go_on(rows)
+                progress.say(f"going on after row {before:,}")
+            for block in chosen.stream_blocks(rows, extent.waits, first=before + 1):
+                part.add([(row, _values(said), said.failure is not None) for row, said in _rows(block)])
+                progress.at(part.state.rows, part.state.failed, extent.share(part.state.rows))
+                if part.left_out and not told:
+                    told = True
+                    progress.say(_no_place_for(part.left_out[0], out))
+            part.finish(source)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(part, again)
+        raise SystemExit(INTERRUPTED) from None
+    _say_done(progress, chosen.name, part.state.rows, part.state.failed, before)
+
+
+def _to_stdout(chosen: Trial | Exported, source: str, progress: Progress) -> None:
+    from ..data.read import Extent, stream_rows
+    from .rows import jsonl
+
+    extent, line, count, failed = Extent(), jsonl(NEW_COLUMNS), 0, 0
+    try:
+        with progress:
+            for block in chosen.stream_blocks(stream_rows(source, extent=extent), extent.waits):
+                count, failed = count + len(block), failed + sum(said.failure is not None for _, said in block)
+                sys.stdout.write("".join(line(row, _values(said)) for row, said in _rows(block)))
+                sys.stdout.flush()
+                progress.at(count, failed, extent.share(count))
+    except KeyboardInterrupt:
+        click.echo(f"\nStopped after row {count:,}. With --out FILE a stopped command can be gone on with.", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    _say_done(progress, chosen.name, count, failed)
+
+
+def _rows(block: Answered) -> Iterator[tuple[Mapping[str, Any], Prediction]]:
+    for row, said in block:
+        assert isinstance(row, Mapping)
+        yield row, said
+
+
+def _values(said: Prediction) -> Sequence[Any]:
+    """What stands under NEW_COLUMNS."""
+    return said.answer, said.confidence, said.failure.message if said.failure else None
+
+
+def _say_done(progress: Progress, name: str, rows: int, failed: int, before: int = 0) -> None:
+    now = f" ({rows - before:,} of them now)" if before else ""
+    failures = f", {failed:,} of them failed" if failed else ""
+    progress.say(f"{rows:,} rows answered by {name}{now} in {progress.took()}{failures}")
+
+
+def _say_how_to_go_on(part: Part, again: str) -> None:
+    rows = part.state.rows
+    if not part.resumable:
+        text = f"Rows from stdin can't be read again; what was answered is in {part.path}." if rows else ""
+    else:
+        text = f"Go on with: {again}"
+    click.echo(f"\nStopped after row {rows:,}. {text}", err=True)
+
+
+def _no_place_for(column: str, out: str) -> str:
+    return (
+        f"note: the first row has no column {column!r}, so it is left out of {out}: a table has the columns of its"
+        " first row. Write .jsonl or .parquet to keep all."
+    )
 
 
 def _refuse_same_file(source: str, out: str) -> None:

@@ -13,15 +13,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal, cast
 
 from ..errors import DataError, MissingExtra, UnknownName
+from .stdin import Lines
 
 Row = dict[str, Any]
 Quoting = Literal[0, 3]
@@ -33,8 +34,29 @@ ENCODINGS = (
     *("utf_16", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"),
 )
 """What a file that is not UTF-8 usually is: what Windows and Excel write, and the old ones of East Asia."""
-LARGEST_CELL = 2**31 - 1
-"""Characters in one CSV cell. The csv module's own limit of 131,072 is below what a long document has."""
+LARGEST_CELL = 1 << 26
+"""Characters in one CSV cell. The csv module's own limit of 131,072 is below what a long document has; without any, a
+quote that is never closed would read the rest of a file into memory."""
+
+
+@dataclass
+class Extent:
+    """How much there is of a source and how far it is read, for those who show progress; `stream_rows` fills it in."""
+
+    rows: int | None = None
+    """All its rows, where a source says so."""
+    size: int | None = None
+    """Bytes of the file, where the place in it tells how far it is read."""
+    at: Callable[[], int] = lambda: 0
+    """Bytes read so far."""
+    waits: Callable[[], bool] = lambda: False
+    """Whether the next row would have to be waited for."""
+
+    def share(self, rows: int) -> float | None:
+        """The part of the source, 0 to 1, that its first `rows` rows are, when these are read; None where unknown."""
+        if self.rows:
+            return min(1.0, rows / self.rows)
+        return min(1.0, self.at() / self.size) if self.size else None
 
 
 def read_rows(source: str, folder: str = ".", encoding: str = "utf-8") -> list[Row]:
@@ -42,16 +64,21 @@ def read_rows(source: str, folder: str = ".", encoding: str = "utf-8") -> list[R
     return list(stream_rows(source, folder, encoding))
 
 
-def stream_rows(source: str, folder: str = ".", encoding: str = "utf-8", chunk: int = 1000) -> Iterator[Row]:
+def stream_rows(
+    source: str, folder: str = ".", encoding: str = "utf-8", chunk: int = 1000, extent: Extent | None = None
+) -> Iterator[Row]:
     """The rows of a source, one after the other, as dicts from column to value.
 
     `source`: a path (relative to `folder`), a folder that the `datasets` library reads, `hub:ID` or
-    `hub:ID/config:split`, or `-` for JSONL on stdin. `chunk`: how many Parquet rows are held at once. Raises
-    UnknownName for a file that is not there, MissingExtra where `datasets` is needed and absent, and DataError for
-    what can't be read.
+    `hub:ID/config:split`, or `-` for JSONL on stdin. `chunk`: how many Parquet rows are held at once. `extent` is
+    filled in as the rows are read. Raises UnknownName for a file that is not there, MissingExtra where `datasets` is
+    needed and absent, and DataError for what can't be read.
     """
+    extent = extent or Extent()
     if source == "-":
-        return _jsonl(sys.stdin, "stdin")
+        lines = Lines()
+        extent.waits = lines.waits
+        return _jsonl(_utf8(lines), "stdin")
     if source.startswith(HUB):
         return _hub(source)
     path = Path(folder, source)
@@ -62,20 +89,24 @@ def stream_rows(source: str, folder: str = ".", encoding: str = "utf-8", chunk: 
         raise DataError(f"{_name(path)} is empty (0 bytes). Was it saved? Give a file with one row for each example.")
     ending = path.suffix.lower()
     if ending in (".parquet", ".pq"):
-        return _parquet(path, chunk)
+        return _parquet(path, chunk, extent)
     if ending not in ENDINGS:
         raise DataError(
             f"{_name(path)} ends in {path.suffix!r}, which says nothing about its format. Give it one of the endings"
             f" {', '.join(ENDINGS)}, according to what it holds."
         )
-    return _text_file(path, encoding)
+    return _text_file(path, encoding, extent)
 
 
-def _text_file(path: Path, encoding: str) -> Iterator[Row]:
+def _text_file(path: Path, encoding: str, extent: Extent) -> Iterator[Row]:
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     reader = {".csv": _table, ".tsv": _table, ".json": _json}.get(path.suffix.lower(), _jsonl)
     try:
         with path.open(encoding=codec, newline="" if reader is _table else None) as file:
+            if reader is not _json:  # which is read whole before its first row
+                binary = cast(BinaryIO, file.buffer)
+                extent.size = path.stat().st_size
+                extent.at = lambda: (extent.size or 0) if file.closed else binary.tell()
             yield from reader(file, _name(path))
     except LookupError as error:
         raise DataError(
@@ -169,20 +200,27 @@ def _ragged(name: str, line: int, cells: list[str], header: list[str], delimiter
 # JSON
 
 
-def _jsonl(file: IO[str], name: str) -> Iterator[Row]:
+def _jsonl(lines: Iterable[str], name: str) -> Iterator[Row]:
     """One JSON object a line; empty lines are passed over."""
     found = False
-    try:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                found = True
-                yield _object(line, f"{name}, line {number}")
-    except UnicodeDecodeError as error:
-        if name == "stdin":
-            raise DataError(f"stdin is not UTF-8: {error.reason} at byte {error.start}. Convert it first.") from error
-        raise
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            found = True
+            yield _object(line, f"{name}, line {number}")
     if not found and name != "stdin":
         raise DataError(f"{name} holds no rows, only empty lines. Give a file with one JSON object on each line.")
+
+
+def _utf8(lines: Iterable[bytes]) -> Iterator[str]:
+    """The lines of stdin as text, a byte order mark taken off."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"stdin, line {number} is not UTF-8: {error.reason} at its byte {error.start + 1}. Convert it first:"
+                " iconv -t utf-8."
+            ) from error
 
 
 def _what(error: json.JSONDecodeError) -> str:
@@ -212,7 +250,7 @@ def _json(file: IO[str], name: str) -> Iterator[Row]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         if text.lstrip().startswith("{"):
-            yield from _jsonl(iter(text.split("\n")), name)  # type: ignore[arg-type]
+            yield from _jsonl(text.split("\n"), name)
             return
         start = "".join(islice(text.split("\n"), error.lineno - 1, error.lineno))
         raise DataError(
@@ -238,17 +276,31 @@ def _kind(value: object) -> str:
 
 # Parquet and the `datasets` library
 
+PARQUET_BUFFER = 1 << 20
+"""Bytes of a column read at a time."""
 
-def _parquet(path: Path, chunk: int) -> Iterator[Row]:
+
+def _parquet(path: Path, chunk: int, extent: Extent) -> Iterator[Row]:
+    for batch in parquet_batches(path, chunk, extent):
+        yield from batch.to_pylist()
+
+
+def parquet_batches(path: Path, rows: int, extent: Extent | None = None) -> Iterator[Any]:
+    """The record batches of a Parquet file, at most `rows` rows each, read as they are needed.
+
+    Left to itself pyarrow reads all of a row group before its first row, and many writers make one row group of a
+    million rows.
+    """
     import pyarrow
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with pyarrow.parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER, pre_buffer=False) as file:
+            if extent:
+                extent.rows = file.metadata.num_rows
             if file.metadata.num_rows == 0:
                 raise DataError(f"{_name(path)} has columns ({', '.join(file.schema_arrow.names)}) and no rows.")
-            for batch in file.iter_batches(batch_size=chunk):
-                yield from batch.to_pylist()
+            yield from file.iter_batches(batch_size=rows, use_threads=False)
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(f"{_name(path)} is no whole Parquet file: {error}. Download or write it again.") from error
 

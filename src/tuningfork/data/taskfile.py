@@ -13,12 +13,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast, get_args
 
 import yaml
 
 from ..errors import TaskError, UnknownName
-from ..task import BUDGETS, Budget, Columns, Kind, Sources, Task
+from ..task import BUDGETS, Budget, Columns, Kind, Overlong, Sources, Task
 
 KINDS = ("classification", "generation", "multilabel")
 LIMITS = ("latency_ms_p95", "memory_gib", "private", "usd_per_1k")
@@ -74,6 +74,7 @@ def task_to_dict(task: Task) -> dict[str, Any]:
         "methods": list(task.methods) or "auto",
         "contenders": list(task.contenders),
         "budget": _budget_to_plain(task.budget),
+        "overlong": task.overlong,
         "tolerance": task.tolerance,
         "limits": dict(task.limits),
         "traffic": dict(task.traffic),
@@ -130,6 +131,7 @@ COMMENTS = {
     "methods": "`tuningfork methods` lists them; a+b chains two",
     "contenders": "what you have already: a prompt file, an adapter folder, module:function",
     "budget": "light, medium, heavy, or {seconds: 600, tokens: 2e6, usd: 5}",
+    "overlong": "inputs longer than a model reads: fail, or keep_start or keep_end of them",
     "tolerance": "how much quality you would give up for a cheaper answer (0.01 is one point)",
     "limits": "what the answer must keep to",
     "traffic": "so that costs are worked out for you",
@@ -190,6 +192,7 @@ def _task(d: Mapping[str, Any], folder: Path, where: str) -> Task:
         "methods": ("methods", lambda value, at: () if value == "auto" else _texts(value, at)),
         "contenders": ("contenders", _texts),
         "budget": ("budget", parse_budget),
+        "overlong": ("overlong", _overlong),
         "tolerance": ("tolerance", lambda value, at: _number(value, at, least=0)),
         "limits": ("limits", _limits),
         "traffic": ("traffic", _traffic),
@@ -199,6 +202,13 @@ def _task(d: Mapping[str, Any], folder: Path, where: str) -> Task:
         if d.get(key) is not None:
             made[field] = read(d[key], f"{where}: {key}")
     return Task(**made)
+
+
+def _overlong(value: object, where: str) -> Overlong:
+    for known in get_args(Overlong):
+        if value == known:
+            return cast(Overlong, known)
+    raise UnknownName("overlong", str(value), get_args(Overlong), where)
 
 
 def _kind(value: object, where: str) -> Kind:

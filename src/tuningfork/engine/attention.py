@@ -1,18 +1,28 @@
-"""Attention to a prefix that a whole batch shares.
+"""Attention for passes without padding, whose rows share beginnings.
 
-Few-shot prompts share most of their tokens. Their keys and values are computed once, held once, and attended to by all
-rows of a batch together: attention over the prefix and over a row's own tokens are computed apart and joined by their
-log-sum-exps (Hydragen, Juravsky et al. 2024),
+A pass lays all its rows in one line, (1, N, d): every matrix product sees real tokens only. Attention alone asks which
+row a token belongs to. A row sees its own tokens, and the beginnings ("spans") that it shares with its neighbours:
+their keys and values are computed once, held once, and attended to by all rows of the pass together (Hydragen,
+Juravsky et al. 2024). Parts are computed apart and joined by their log-sum-exps,
 
-    out = (e^{l_p} out_p + e^{l_o} out_o) / (e^{l_p} + e^{l_o}).
+    out = (e^{l_1} out_1 + e^{l_2} out_2) / (e^{l_1} + e^{l_2}).
+
+Within a part, scores are taken relative to a reference c near the largest one, which rides along as one more dimension
+of the product: q' = [q, c], k' = [k, -1]. So bf16 scores are finest where they weigh most, and exponentials can't
+overflow unless a score lies 88 nats above its reference; then that part is computed again from its true maximum. Two
+products and one exponential, each a call that libraries run at full rate: for heads of 64 three times as fast as the
+fused kernel for CPUs, and the same code everywhere.
 
 transformers lets an attention function be registered by name, so no model code is touched. What a pass needs rides
-along as the keyword `shared`. Shapes: B rows, T own tokens, P prefix tokens, Hq / Hk query / key heads, D head size.
+along as the keyword `shared`. Shapes: N tokens, R rows of at most T, P tokens of a span, Hq / Hk query / key heads,
+g = Hq / Hk, D head size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -20,23 +30,70 @@ from torch.nn import functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 NAME = "tuningfork_shared_prefix"
+SCORES = 1 << 22
+"""Most scores held at a time: 8 MiB in bf16, which stays in a processor's cache."""
+BLOCK = 256
+"""A row longer than this attends to its own tokens block by block, so that nothing above the diagonal is computed."""
+
 KeysValues = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows lie in a pass. `padded` (R, T) says which token stands at a row's place (its first one beyond its end),
+    `flat` (N,) where in (R, T) a token stands. `unseen` is added to scores: (T, T) for rows that simply run on, (R, T,
+    T) for trees."""
+
+    rows: int
+    width: int
+    padded: torch.Tensor
+    flat: torch.Tensor
+    unseen: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, lengths: Sequence[int], dtype: torch.dtype, device: torch.device, seen: torch.Tensor | None = None
+    ) -> Layout:
+        """Rows of these lengths, which run on where `seen` (R, T, T) does not say otherwise."""
+        starts = torch.tensor([0, *accumulate(lengths)][:-1])[:, None]
+        places = torch.arange(max(lengths))[None]
+        real = places < torch.tensor(lengths)[:, None]
+        padded = torch.where(real, starts + places, starts)
+        if seen is None:
+            seen = torch.ones((max(lengths), max(lengths)), dtype=torch.bool).tril()
+        unseen = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
+        flat = real.flatten().nonzero()[:, 0]
+        return cls(len(lengths), max(lengths), padded.flatten().to(device), flat.to(device), unseen.to(device))
+
+
+@dataclass(frozen=True)
+class Span:
+    """Tokens `begin` to `end` of a pass come after the same beginning. `keys_values[layer]`: each (Hk, P, D)."""
+
+    begin: int
+    end: int
+    keys_values: Mapping[int, KeysValues]
+
+
+@dataclass
+class Past:
+    """What rows wrote before, a token a row in each pass: `keys_values[layer]` are buffers (B, Hk, S, D); this pass's
+    go to `at` (B,) of each row, which then sees what `unseen` (B, S), added to scores, lets it see."""
+
+    keys_values: dict[int, KeysValues]
+    at: torch.Tensor
+    unseen: torch.Tensor
 
 
 @dataclass
 class Shared:
-    """What one forward pass shares.
+    """What one pass needs: how its rows lie (none where `past` is given), the spans they share, and where its own
+    keys and values, each (Hk, N, D) a layer, are to be kept, if anywhere."""
 
-    `prefix[layer]`: keys and values, each (1, Hk, P, D), or an empty dict. `own[layer]`: filled with this pass's own
-    keys and values (B, Hk, T, D) when `record`. `past[layer]`: buffers (B, Hk, S, D) that this pass's keys and values
-    are written into at `slot`, and that it attends to as its own tokens; for generation.
-    """
-
-    prefix: dict[int, KeysValues] = field(default_factory=dict)
-    record: bool = False
-    own: dict[int, KeysValues] = field(default_factory=dict)
-    past: dict[int, KeysValues] = field(default_factory=dict)
-    slot: int = 0
+    layout: Layout | None = None
+    spans: Sequence[Span] = ()
+    past: Past | None = None
+    kept: dict[int, KeysValues] | None = None
 
 
 def attend(
@@ -50,102 +107,183 @@ def attend(
     shared: Shared | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The registered function. `query` (B, Hq, T, D), `key`, `value` (B, Hk, T, D), `attention_mask` additive
-    (B or 1, 1, T, own tokens) or None for causal. Returns (B, T, Hq, D)."""
-    layer = getattr(module, "layer_idx", 0)
-    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    """The registered function: `query` (1, Hq, N, D), `key`, `value` (1, Hk, N, D). Returns (1, N, Hq, D)."""
     if shared is None:
         raise RuntimeError("a pass through shared-prefix attention must say what it shares")
-    if shared.past:
-        key, value = _write(shared, layer, key, value)
-    elif shared.record:
-        shared.own[layer] = (key, value)
-    if layer not in shared.prefix:
-        out = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, is_causal=attention_mask is None, scale=scale, enable_gqa=True
-        )
-    elif torch.is_grad_enabled():
-        out = _concatenated(query, key, value, shared.prefix[layer], attention_mask, scale)
+    layer = int(getattr(module, "layer_idx", 0) or 0)
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    if shared.kept is not None:
+        shared.kept[layer] = (key[0], value[0])
+    if torch.is_grad_enabled():
+        return _trained(query, key, value, shared, layer, scale)[None], None
+    query = query[0] * scale
+    if shared.past is not None:
+        out, nats = _written(query, key[0], value[0], shared.past, layer)
     else:
-        out = _joined(query, key, value, shared.prefix[layer], attention_mask, scale)
-    return out.transpose(1, 2).contiguous(), None
+        assert shared.layout is not None
+        out, nats = _own(query, key[0], value[0], shared.layout)
+    for span in shared.spans:
+        part = slice(span.begin, span.end)
+        joined = _with_span(query[:, part], out[part], nats[part], span.keys_values[layer])
+        if span.end - span.begin == len(out):
+            out, nats = joined
+        else:
+            out[part], nats[part] = joined
+    return out[None], None
 
 
-def causal_mask(tokens: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Additive causal mask of shape (1, 1, tokens, tokens)."""
-    mask = torch.full((tokens, tokens), float("-inf"), dtype=dtype, device=device).triu(1)
-    return mask[None, None]
-
-
-def _write(shared: Shared, layer: int, key: torch.Tensor, value: torch.Tensor) -> KeysValues:
-    keys, values = shared.past[layer]
-    end = shared.slot + key.shape[2]
-    keys[:, :, shared.slot : end] = key
-    values[:, :, shared.slot : end] = value
-    return keys[:, :, :end], values[:, :, :end]
-
-
-def _concatenated(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    prefix: KeysValues,
-    mask: torch.Tensor | None,
-    scale: float,
-) -> torch.Tensor:
-    """With gradients: the prefix beside each row's own keys, since the log-sum-exp of the fused kernels has none."""
-    rows, tokens = query.shape[0], query.shape[2]
-    shared_tokens = prefix[0].shape[2]
-    if mask is None:
-        mask = causal_mask(tokens, query.dtype, query.device)
-    keys = torch.cat([prefix[0].expand(rows, -1, -1, -1), key], 2)
-    values = torch.cat([prefix[1].expand(rows, -1, -1, -1), value], 2)
-    return F.scaled_dot_product_attention(
-        query, keys, values, attn_mask=F.pad(mask, (shared_tokens, 0)), scale=scale, enable_gqa=True
+def _own(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each row's attention to its own tokens: (N, Hq, D), and the log-sum-exp of its scores, fp32 (N, Hq)."""
+    heads, _, size = query.shape
+    key_heads, rows, width = key.shape[0], layout.rows, layout.width
+    if rows == 1 and width > BLOCK and layout.unseen.dim() == 2:
+        return _blocks(query, key, value, layout.unseen)
+    q = query.transpose(0, 1)[layout.padded].view(rows, width, key_heads, -1, size).permute(0, 2, 3, 1, 4)
+    k = key.transpose(0, 1)[layout.padded].view(rows, width, key_heads, size).transpose(1, 2)
+    v = value.transpose(0, 1)[layout.padded].view(rows, width, key_heads, size).transpose(1, 2)
+    out, nats = _causal(q, k, v, layout.unseen)
+    return (
+        out.permute(0, 3, 1, 2, 4).reshape(rows * width, heads, size)[layout.flat],
+        nats.permute(0, 3, 1, 2).reshape(rows * width, heads)[layout.flat],
     )
 
 
-def _joined(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    prefix: KeysValues,
-    mask: torch.Tensor | None,
-    scale: float,
-) -> torch.Tensor:
-    """Prefix part and own part apart, joined by their log-sum-exps in fp32."""
-    rows, heads, tokens, size = query.shape
-    key_heads = key.shape[1]
-    group = heads // key_heads
-    # No mask on the prefix part, so rows, grouped heads and tokens fold into one long list of queries a key head.
-    folded = query.view(rows, key_heads, group, tokens, size).permute(1, 0, 2, 3, 4)
-    out_p, lse_p = _with_lse(folded.reshape(1, key_heads, rows * group * tokens, size), *prefix, None, scale)
-    out_p = out_p.view(key_heads, rows, group, tokens, size).transpose(0, 1).reshape(rows, heads, tokens, size)
-    lse_p = lse_p.view(key_heads, rows, group, tokens).transpose(0, 1).reshape(rows, heads, tokens)
-    if group > 1:
-        key, value = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
-    if mask is None:
-        mask = causal_mask(tokens, query.dtype, query.device)
-    out_o, lse_o = _with_lse(query, key, value, mask, scale)
-    share = torch.sigmoid(lse_p - lse_o)[..., None].to(out_p.dtype)
-    return out_p * share + out_o * (1 - share)
-
-
-def _with_lse(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float
+def _blocks(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, unseen: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention and the log-sum-exp of its scaled scores: (B, H, T, D) and fp32 (B, H, T)."""
-    if query.device.type == "cpu":
-        if mask is not None:
-            mask = mask.expand(query.shape[0], query.shape[1], -1, -1)
-        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, 0.0, False, attn_mask=mask, scale=scale
-        )
-        return out, lse.float()
-    scores = (query @ key.transpose(-1, -2)).float() * scale
-    if mask is not None:
-        scores = scores + mask
-    return torch.softmax(scores, -1).to(value.dtype) @ value, torch.logsumexp(scores, -1)
+    """One long row: a block sees itself, and all before it as a span."""
+    heads, tokens, size = query.shape
+    key_heads = key.shape[0]
+    outs, all_nats = [], []
+    for begin in range(0, tokens, BLOCK):
+        here = slice(begin, min(begin + BLOCK, tokens))
+        q = query[:, here].reshape(1, key_heads, -1, here.stop - begin, size)
+        out, nats = _causal(q, key[None, :, here], value[None, :, here], unseen[here, here])
+        out, nats = out[0].permute(2, 0, 1, 3).reshape(-1, heads, size), nats[0].permute(2, 0, 1).reshape(-1, heads)
+        if begin:
+            out, nats = _with_span(query[:, here], out, nats, (key[:, :begin], value[:, :begin]))
+        outs.append(out)
+        all_nats.append(nats)
+    return torch.cat(outs), torch.cat(all_nats)
+
+
+def _causal(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, unseen: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`query` (R, Hk, g, T, D), `key`, `value` (R, Hk, T, D), `unseen` (T, T) or (R, T, T). A token's own score is the
+    reference, or its score with the row's first token, where attention likes to rest, if that is larger."""
+    rows, key_heads, group, width, size = query.shape
+    itself = (query * key[:, :, None]).sum(-1)
+    first = (query * key[:, :, None, :1]).sum(-1)
+    reference = torch.maximum(itself, first)
+    q = torch.cat([query, reference[..., None]], -1).view(rows * key_heads, group * width, size + 1)
+    k = _with_minus_one(key).reshape(rows * key_heads, width, size + 1)
+    v = value.reshape(rows * key_heads, width, size)
+    if unseen.dim() == 3:
+        unseen = unseen[:, None, None]
+    outs, totals = [], []
+    each = max(1, SCORES // (key_heads * group * width * width))
+    for row in range(0, rows, each):
+        part = slice(row * key_heads, (row + each) * key_heads)
+        scores = torch.bmm(q[part], k[part].transpose(1, 2)).view(-1, key_heads, group, width, width)
+        scores += unseen[row : row + each] if unseen.dim() > 2 else unseen
+        weights = scores.exp_().view(-1, group * width, width)
+        outs.append(torch.bmm(weights, v[part]))
+        totals.append(weights.sum(-1))
+    out, total = torch.cat(outs), torch.cat(totals)
+    if not torch.isfinite(total).all():
+        return _causal_exact(query, key, value, unseen)
+    out = (out / total[..., None]).view(query.shape)
+    return out, (reference.float() + total.view(reference.shape).float().log())
+
+
+def _causal_exact(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, unseen: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same from scores in fp32 and their true maximum; slow, for scores beyond all reason."""
+    scores = query.float() @ key[:, :, None].transpose(-1, -2).float() + unseen
+    return (torch.softmax(scores, -1) @ value[:, :, None].float()).to(query.dtype), torch.logsumexp(scores, -1)
+
+
+def _with_span(
+    query: torch.Tensor, out: torch.Tensor, nats: torch.Tensor, keys_values: KeysValues
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What tokens have seen so far, `out` (n, Hq, D) and `nats` (n, Hq), joined with what a span tells them."""
+    heads, tokens, size = query.shape
+    key, value = keys_values
+    key_heads, long = key.shape[0], key.shape[1]
+    group = heads // key_heads
+    q = query.reshape(key_heads, group * tokens, size)
+    seen = nats.transpose(0, 1).reshape(key_heads, group * tokens)
+    first = (q * key[:, :1]).sum(-1)
+    reference = torch.maximum(seen.to(q.dtype), first)
+    q = torch.cat([q, reference[..., None]], -1)
+    k = _with_minus_one(key).transpose(1, 2)
+    outs, totals = [], []
+    each = max(64, SCORES // (key_heads * long))
+    for part in range(0, group * tokens, each):
+        weights = torch.bmm(q[:, part : part + each], k).exp_()
+        outs.append(torch.bmm(weights, value))
+        totals.append(weights.sum(-1))
+    told, total = (outs[0], totals[0]) if len(outs) == 1 else (torch.cat(outs, 1), torch.cat(totals, 1))
+    total = total.float()
+    if not torch.isfinite(total).all():
+        scores = q[..., :size].float() @ key.transpose(1, 2).float()
+        top = torch.maximum(scores.amax(-1), seen)
+        weights = torch.exp(scores - top[..., None])
+        told, total, reference = (weights @ value.float()).to(q.dtype), weights.sum(-1), top
+    before = torch.exp(seen - reference.float())
+    total = total + before
+    told = told.view(key_heads, group, tokens, size).permute(2, 0, 1, 3).reshape(tokens, heads, size)
+    share = (before / total).view(heads, tokens).transpose(0, 1)[..., None].to(out.dtype)
+    rest = (1 / total).view(heads, tokens).transpose(0, 1)[..., None].to(out.dtype)
+    nats = (reference.float() + total.log()).view(heads, tokens).transpose(0, 1)
+    return torch.addcmul(out * share, told, rest), nats
+
+
+def _written(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, past: Past, layer: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A token a row: written into the row's buffers, then attention to what the row has so far."""
+    keys, values = past.keys_values[layer]
+    heads, rows, size = query.shape
+    every = torch.arange(rows, device=query.device)
+    keys[every, :, past.at] = key.transpose(0, 1)
+    values[every, :, past.at] = value.transpose(0, 1)
+    q = query.transpose(0, 1).view(rows, keys.shape[1], -1, size)
+    scores = (q @ keys.transpose(-1, -2)).float() + past.unseen[:, None, None]
+    nats = torch.logsumexp(scores, -1)
+    out = torch.exp(scores - nats[..., None]).to(q.dtype) @ values
+    return out.view(rows, heads, size), nats.view(rows, heads)
+
+
+def _trained(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, shared: Shared, layer: int, scale: float
+) -> torch.Tensor:
+    """With gradients: spans, which then go with every row, beside each row's own keys, in one fused call."""
+    layout = shared.layout
+    assert layout is not None
+    heads, _, size = query.shape[1:]
+    rows, width = layout.rows, layout.width
+    q, k, v = (
+        part[0].transpose(0, 1)[layout.padded].view(rows, width, -1, size).transpose(1, 2)
+        for part in (query, key, value)
+    )
+    unseen = layout.unseen if layout.unseen.dim() == 2 else layout.unseen[:, None]
+    for span in reversed(shared.spans):
+        keys, values = span.keys_values[layer]
+        k = torch.cat([keys[None].expand(rows, -1, -1, -1), k], 2)
+        v = torch.cat([values[None].expand(rows, -1, -1, -1), v], 2)
+        unseen = F.pad(unseen, (keys.shape[1], 0))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=unseen, scale=scale, enable_gqa=True)
+    return out.transpose(1, 2).reshape(rows * width, heads, size)[layout.flat]
+
+
+def _with_minus_one(key: torch.Tensor) -> torch.Tensor:
+    """Keys (..., D) with the dimension that takes the reference off: (..., D + 1)."""
+    return F.pad(key, (0, 1), value=-1.0)
 
 
 ALL_ATTENTION_FUNCTIONS.register(NAME, attend)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ..model import EmbedRequest, Failure, Pooling, Usage, Vector
-from ..task import Prompt, plain_text
+from ..task import Content, Prompt, plain_text
 from . import rows as rows_
-from .attention import Shared
+from .attention import Span
+from .fit import fitted, too_long
 from .render import Renderer
 from .rows import Row
-from .score import too_long
+from .tree import grow
 from .weights import Weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Key = tuple[int, Pooling | None, bool]
 
@@ -52,73 +57,99 @@ def _embed(
     found: list[Vector | Failure | None],
 ) -> None:
     layer, pooling, normalise = key
-    ids = token_ids(weights, renderer, [requests[i].content for i in members])
     first: dict[tuple[int, ...], int] = {}
-    for index, row in zip(members, ids, strict=True):
-        if not row:
-            found[index] = Failure("empty_prompt", "The text is empty.")
-        elif len(row) > weights.context_tokens:
-            found[index] = too_long(len(row), weights.context_tokens)
+    ids: dict[int, tuple[int, ...]] = {}
+    cut: dict[int, int] = {}
+    for index, made in zip(members, token_ids(weights, renderer, [requests[i].content for i in members]), strict=True):
+        text, cut[index] = made
+        if isinstance(text, Failure):
+            found[index] = text
         else:
-            first.setdefault(tuple(row), index)
-    offset = rows_.shared_prefix(list(first), weights.shares and pooling in (None, "last"))
-    prefix = rows_.encode_prefix(weights, next(iter(first))[:offset]) if offset else {}
-    rows = [rows_.build(index, row[offset:], []) for row, index in first.items()]
-    for batch in rows_.batches(rows):
-        vectors = pooled(weights, batch, offset, Shared(prefix=prefix), layer, pooling)
-        if normalise:
-            vectors = torch.nn.functional.normalize(vectors, dim=-1)
-        values = vectors.float().cpu().numpy()
-        for entry, value in zip(batch, values, strict=True):
-            leads = entry.index == rows[0].index
-            usage = Usage(len(entry.ids) + (offset if leads else 0), tokens_reused=0 if leads else offset)
-            found[entry.index] = Vector(np.ascontiguousarray(value), usage)
-    for index, ids_ in zip(members, ids, strict=True):
-        if found[index] is None:
-            same = found[first[tuple(ids_)]]
-            assert isinstance(same, Vector)
-            found[index] = Vector(same.values, Usage(tokens_reused=len(ids_)))
+            ids[index] = tuple(text)
+            first.setdefault(ids[index], index)
+    rows = _rows(weights, list(first), pooling)
+    beginnings = rows_.Beginnings(weights)
+
+    def run(batch: list[Row]) -> torch.Tensor:
+        vectors = pooled(weights, batch, beginnings.before(batch), layer, pooling)
+        return torch.nn.functional.normalize(vectors, dim=-1) if normalise else vectors
+
+    values: dict[tuple[int, ...], NDArray[np.float32]] = {}
+    texts = list(first)
+    for batch, vectors in rows_.in_passes(weights, rows, run):
+        for row, value in zip(batch, vectors.float().cpu().numpy(), strict=True):
+            values[texts[row.index]] = np.ascontiguousarray(value)
+    cost = dict(zip(texts, (spent for _, spent in sorted(rows_.tokens(rows).items())), strict=True))
+    for index, own in ids.items():
+        read, reused = cost[own] if first[own] == index else (0, len(own))
+        found[index] = Vector(values[own], Usage(read, tokens_reused=reused, tokens_cut=cut[index]))
 
 
-def token_ids(weights: Weights, renderer: Renderer, contents: Sequence[object]) -> list[list[int]]:
-    """Token ids of texts and prompts. For an encoder a prompt is its messages' texts, one after the other."""
-    if not contents:
-        return []
+def token_ids(
+    weights: Weights, renderer: Renderer, contents: Sequence[Content | Prompt]
+) -> list[tuple[list[int] | Failure, int]]:
+    """Token ids of texts and prompts, and how many tokens were cut. An encoder reads a prompt as its messages' texts,
+    one after the other, and keeps the start of what is too long, as sentence encoders are made to."""
     if weights.causal:
-        prompts = [i for i, content in enumerate(contents) if isinstance(content, Prompt)]
-        texts = [renderer.text(c) if isinstance(c, Prompt) else plain_text(c) for c in contents]  # type: ignore[arg-type]
-        as_prompts = renderer.ids([texts[i] for i in prompts])
-        plain = weights.tokenizer(texts, return_attention_mask=False)["input_ids"]
-        for i, ids in zip(prompts, as_prompts, strict=True):
-            plain[i] = ids
-        return [list(row) for row in plain]
+        return [
+            (_prompt_ids if isinstance(content, Prompt) else _text_ids)(weights, renderer, content)  # type: ignore[arg-type]
+            for content in contents
+        ]
+    faults = [renderer.unreadable(content) for content in contents]
     texts = [
-        "\n".join(plain_text(m.content) for m in c.messages) if isinstance(c, Prompt) else plain_text(c)  # type: ignore[arg-type]
-        for c in contents
+        "" if fault else "\n".join(plain_text(part) for part in _parts(content))
+        for content, fault in zip(contents, faults, strict=True)
     ]
-    encoded = weights.tokenizer(texts, truncation=True, max_length=weights.context_tokens, return_attention_mask=False)[
-        "input_ids"
+    encoded = weights.tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"] if texts else []
+    most = weights.context_tokens
+    after = renderer.wrapping[1]
+    kept = [row if len(row) <= most else [*row[: most - len(after)], *after] for row in encoded]
+    return [
+        (fault, 0) if fault else (list(row), len(whole) - len(row))
+        for fault, row, whole in zip(faults, kept, encoded, strict=True)
     ]
-    return [list(row) for row in encoded]
+
+
+def _parts(content: Content | Prompt) -> list[Content]:
+    return [message.content for message in content.messages] if isinstance(content, Prompt) else [content]
+
+
+def _prompt_ids(weights: Weights, renderer: Renderer, prompt: Prompt) -> tuple[list[int] | Failure, int]:
+    def read(prompt: Prompt) -> list[int] | Failure:
+        text = renderer.read(prompt)
+        return text if isinstance(text, Failure) else renderer.ids([text])[0]
+
+    return fitted(renderer, prompt, weights.context_tokens, len, read)
+
+
+def _text_ids(weights: Weights, renderer: Renderer, content: Content) -> tuple[list[int] | Failure, int]:
+    text = renderer.bare(content)
+    if isinstance(text, Failure):
+        return text, 0
+    ids = list(weights.tokenizer(text, return_attention_mask=False)["input_ids"])
+    return (too_long(len(ids), weights.context_tokens) if len(ids) > weights.context_tokens else ids), 0
+
+
+def _rows(weights: Weights, texts: Sequence[tuple[int, ...]], pooling: Pooling | None) -> list[Row]:
+    """A row for each text. Pooling that looks at the last token only lets texts share their beginnings."""
+    if weights.shares and pooling in (None, "last"):
+        return [rows_.build(i, texts[i][node.end if node else 0 :], (), node) for i, node in grow(texts)]
+    return rows_.by_length([rows_.build(i, text, ()) for i, text in enumerate(texts)])
 
 
 def pooled(
-    weights: Weights, batch: Sequence[Row], offset: int, shared: Shared, layer: int, pooling: Pooling | None
+    weights: Weights, batch: Sequence[Row], spans: Sequence[Span], layer: int, pooling: Pooling | None
 ) -> torch.Tensor:
     """(B, d) fp32 vectors of a batch."""
-    longest = max(len(row.ids) for row in batch)
-    real = torch.tensor([[1] * len(row.ids) + [0] * (longest - len(row.ids)) for row in batch], device=weights.device)
-    if weights.causal:
-        states = rows_.hidden(weights, batch, offset, shared, layer)
-    else:
-        pad = weights.tokenizer.pad_token_id or 0
-        ids = torch.tensor([row.ids + [pad] * (longest - len(row.ids)) for row in batch], device=weights.device)
-        out = weights.body(input_ids=ids, attention_mask=real, output_hidden_states=layer != -1)
-        states = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
-    states = states.float()
-    how = pooling or weights.pooling
-    if how == "first":
-        return states[:, 0]
-    if how == "last":
-        return states[torch.arange(len(batch)), real.sum(1) - 1]
-    return (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+    states = rows_.forward(weights, batch, spans, layer=layer).float()
+    starts = torch.tensor(rows_.starts(batch), device=states.device)
+    lengths = torch.tensor([len(row.ids) for row in batch], device=states.device)
+    match pooling or weights.pooling:
+        case "first":
+            return states[starts]
+        case "last":
+            return states[starts + lengths - 1]
+        case _:
+            of = torch.arange(len(batch), device=states.device).repeat_interleave(lengths)
+            sums = torch.zeros((len(batch), states.shape[1]), device=states.device).index_add_(0, of, states)
+            return sums / lengths[:, None]

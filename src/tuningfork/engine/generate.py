@@ -1,209 +1,188 @@
-"""Writing text: the prompts' common beginning is read once, rows are prefilled together, finished rows leave the batch.
+"""Writing text: rows run side by side, finished ones leave, waiting ones enter.
 
-Greedy, or sampled with a generator seeded for each request, so that an answer does not depend on its batch.
+Greedy, or sampled with noise of each request's own seed, so that an answer does not depend on its batch. What touches
+weights is in `decoder`, text in `spelling`, constraints in `constrain`; here is the order of events.
+
+An answer's `nats` are those of its tokens, its end included where the model wrote one, under the model's own
+distribution: at temperature 1, without `top_p`, and without the constraint, which only says which of them may be
+chosen. So a low value under a constraint still says that the model would have written something else.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from ..model import Answer, Failure, GenerateRequest, Usage
-from . import rows as rows_
-from .attention import KeysValues, Shared
+from .constrain import Guide
+from .decoder import Decoder, open_decoder
+from .ready import Ready, begin, ready
 from .render import Renderer
-from .rows import Row
-from .score import too_long
+from .spelling import Spelling, Text
 from .weights import Weights
 
 OnText = Callable[[int, str], None]
-BATCH_ROWS = 32
 
 
 @dataclass
-class _Writing:
-    """A row on its way: what it has written, its log-probability, and why it stopped."""
+class Writing:
+    """A row on its way: the last token written and how many, their log-probability, the text, and why it ended."""
 
-    row: Row
     request: GenerateRequest
-    ids: list[int] = field(default_factory=list)
-    nats: float = 0.0
-    text: str = ""
-    why: str = ""
-    said: int = 0
+    room: int
+    text: Text
+    guide: Guide | None = None
     dice: torch.Generator | None = None
+    token: int = 0
+    tokens: int = 0
+    nats: float = 0.0
+    why: str = ""
+    failure: Failure | None = None
+
+    @property
+    def over(self) -> bool:
+        return bool(self.why) or self.failure is not None
 
 
 def generate(
     weights: Weights, renderer: Renderer, requests: Sequence[GenerateRequest], on_text: OnText | None = None
 ) -> list[Answer | Failure]:
-    """One Answer or Failure a request, in order; `on_text(i, piece)` as pieces of request i become certain."""
+    """One Answer or Failure a request, in order; `on_text(i, piece)` as pieces of request i become certain, which come
+    in order for each i, those of many requests by turns. Raises MissingExtra for a constraint without its library."""
     start = time.perf_counter()
-    texts = [renderer.read(request.prompt) for request in requests]
-    ids = renderer.ids(["" if isinstance(text, Failure) else text for text in texts])
-    found: list[Answer | Failure | None] = [None] * len(requests)
-    fit: list[int] = []
-    for index, text in enumerate(texts):
-        if isinstance(text, Failure):
-            found[index] = text
-        elif len(ids[index]) + 1 > weights.context_tokens:
-            found[index] = too_long(len(ids[index]) + 1, weights.context_tokens)
-        else:
-            fit.append(index)
+    read = ready(weights, renderer, requests)
+    fit = [one for one in read if isinstance(one, Ready)]
+    writing = [_writing(weights, renderer, one, on_text) for one in fit]
     with torch.inference_mode():
-        offset = rows_.shared_prefix([ids[i] for i in fit], weights.shares)
-        prefix = rows_.encode_prefix(weights, ids[fit[0]][:offset]) if offset else {}
-        rows = [rows_.build(i, ids[i][offset:], []) for i in fit]
-        for batch in rows_.batches(rows, most=BATCH_ROWS):
-            writing = [_Writing(row, requests[row.index], dice=_dice(weights, requests[row.index])) for row in batch]
-            (_write_shared if weights.shares else _write_plain)(weights, renderer, writing, offset, prefix, on_text)
-            for w in writing:
-                leads = w.row.index == fit[0]
-                usage = Usage(len(w.row.ids) + (offset if leads else 0), len(w.ids), 0 if leads else offset)
-                found[w.row.index] = Answer(w.text, w.nats, w.why or "length", usage)
+        ids, room = [one.ids for one in fit], [one.room for one in fit]
+        decoder = open_decoder(weights, ids, room, begin(weights, renderer))
+        _write(weights, renderer.end_ids, decoder, writing)
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    return [_timed(entry, seconds) for entry in found]
+    found = {
+        one.index: _answer(one, written, computed, seconds)
+        for one, written, computed in zip(fit, writing, decoder.computed, strict=True)
+    }
+    return [one if isinstance(one, Failure) else found[index] for index, one in enumerate(read)]
+
+
+def _answer(one: Ready, writing: Writing, computed: int, seconds: float) -> Answer | Failure:
+    usage = Usage(computed, writing.tokens, len(one.ids) - computed, tokens_cut=one.cut, seconds=seconds)
+    return writing.failure or Answer(writing.text.text, writing.nats, writing.why, usage)
+
+
+def _writing(weights: Weights, renderer: Renderer, one: Ready, on_text: OnText | None) -> Writing:
+    # A constraint counts every character, so its text is decoded as if a word stood before it: no space is dropped.
+    before = renderer.tokenizer("a", add_special_tokens=False)["input_ids"] if one.guide else ()
+    say = partial(on_text, one.index) if on_text else None
+    text = Text(Spelling(renderer.tokenizer, before), one.request.stop, say)
+    return Writing(one.request, one.room, text, one.guide, _dice(weights, one.request))
 
 
 def _dice(weights: Weights, request: GenerateRequest) -> torch.Generator | None:
-    return torch.Generator(weights.device).manual_seed(request.seed) if request.temperature > 0 else None
+    return torch.Generator(weights.device).manual_seed(request.seed % (1 << 63)) if request.temperature > 0 else None
 
 
-def _write_shared(
-    weights: Weights,
-    renderer: Renderer,
-    writing: list[_Writing],
-    offset: int,
-    prefix: dict[int, KeysValues],
-    on_text: OnText | None,
-) -> None:
-    """Prefill, then one token a step; the batch is packed anew whenever half of it has finished."""
-    width = max(len(w.row.ids) for w in writing)
-    steps = max(_room(weights, w, offset) for w in writing)
-    recorded = Shared(prefix=prefix, record=True)
-    states = rows_.hidden(weights, [w.row for w in writing], offset, recorded)
-    last = states[torch.arange(len(writing)), torch.tensor([len(w.row.ids) - 1 for w in writing])]
-    past = {layer: tuple(_widened(part, steps) for part in own) for layer, own in recorded.own.items()}
-    shared = Shared(prefix=prefix, past=past, slot=width)  # type: ignore[arg-type]
-    seen = torch.zeros((len(writing), width + steps), dtype=torch.bool)
-    for b, w in enumerate(writing):
-        seen[b, : len(w.row.ids)] = True
-    live = list(writing)
-    for step in range(steps):
-        tokens = _next_tokens(weights, renderer, live, last, offset, on_text)
-        keep = [b for b, w in enumerate(live) if not w.why]
-        if not keep or step == steps - 1:
-            return
-        if len(keep) <= len(live) // 2:
-            rows = torch.tensor(keep, device=weights.device)
-            shared.past = {layer: (k[rows], v[rows]) for layer, (k, v) in shared.past.items()}
-            live, seen, tokens = [live[b] for b in keep], seen[keep], [tokens[b] for b in keep]
-        seen[:, shared.slot] = True
-        mask = torch.zeros((len(live), 1, 1, shared.slot + 1), dtype=weights.dtype)
-        mask.masked_fill_(~seen[:, None, None, : shared.slot + 1], float("-inf"))
-        last = weights.body(
-            input_ids=torch.tensor(tokens, device=weights.device)[:, None],
-            # A row that has finished stays for a while; its position must exist, whatever becomes of it.
-            position_ids=torch.tensor(
-                [[min(offset + len(w.row.ids) + step, weights.context_tokens - 1)] for w in live], device=weights.device
-            ),
-            attention_mask=mask.to(weights.device),
-            use_cache=False,
-            shared=shared,
-        ).last_hidden_state[:, 0]
-        shared.slot += 1
+def _write(weights: Weights, end_ids: frozenset[int], decoder: Decoder, writing: Sequence[Writing]) -> None:
+    """Until all have ended: rows enter where there is room, else every live row gets its next token."""
+    waiting = deque(decoder.order)
+    live: list[Writing] = []
+    while waiting or live:
+        count = decoder.fits(waiting)
+        if count:
+            entering = [waiting.popleft() for _ in range(count)]
+            states, asked = decoder.admit(entering), [writing[i] for i in entering]
+            live += asked
+        else:
+            states, asked = decoder.step([one.token for one in live]), live
+        _choose(weights, end_ids, states, asked)
+        gone = {place for place, one in enumerate(live) if one.over}
+        if gone:
+            live = [live[place] for place in decoder.release(gone)]
 
 
-def _write_plain(
-    weights: Weights,
-    renderer: Renderer,
-    writing: list[_Writing],
-    offset: int,
-    prefix: dict[int, KeysValues],
-    on_text: OnText | None,
-) -> None:
-    """For models that can't share: row by row with the model's own cache."""
-    for w in writing:
-        ids, cache = torch.tensor([w.row.ids], device=weights.device), None
-        for _ in range(_room(weights, w, 0)):
-            out = weights.body(input_ids=ids, past_key_values=cache, use_cache=True)
-            cache = getattr(out, "past_key_values", None) or getattr(out, "cache_params", None)
-            token = _next_tokens(weights, renderer, [w], out.last_hidden_state[:, -1], 0, on_text)[0]
-            if w.why:
-                break
-            step = [token] if cache is not None else [*w.row.ids, *w.ids]
-            ids = torch.tensor([step], device=weights.device)
+def _choose(weights: Weights, end_ids: frozenset[int], states: torch.Tensor, asked: Sequence[Writing]) -> None:
+    """The next token of every row, from states (n, d); one transfer brings all tokens and nats from the device."""
+    logits = weights.logits(states)
+    total = logits.logsumexp(-1)
+    open_ = _constrained(logits, asked)
+    tokens = open_.argmax(-1)
+    sampled = [row for row, one in enumerate(asked) if one.dice is not None]
+    if sampled:
+        tokens[sampled] = _sampled(open_[sampled], [asked[row] for row in sampled])
+    chosen = logits.gather(1, tokens[:, None])[:, 0]
+    if weights.dtype != torch.float32:
+        chosen = weights.logits_of(states, tokens)
+    both = torch.stack([tokens.double(), (chosen - total).double()]).tolist()
+    for one, token, nats in zip(asked, *both, strict=True):
+        _take(one, end_ids, int(token), nats)
 
 
-def _next_tokens(
-    weights: Weights,
-    renderer: Renderer,
-    live: list[_Writing],
-    last: torch.Tensor,
-    offset: int,
-    on_text: OnText | None,
-) -> list[int]:
-    """The next token of every row; rows that end with it say why."""
-    nats = torch.log_softmax(weights.logits(last), -1)
-    greedy = nats.argmax(-1).tolist()
-    tokens: list[int] = []
-    for b, w in enumerate(live):
-        token = greedy[b]
-        if w.dice is not None:
-            chances = torch.softmax(nats[b] / w.request.temperature, -1)
-            token = int(torch.multinomial(chances, 1, generator=w.dice))
-        tokens.append(token)
-        if w.why:
-            continue
-        w.nats += float(nats[b, token])
-        _add(renderer, w, token, on_text)
-        if not w.why and len(w.ids) >= _room(weights, w, offset):
-            w.why = "length"
-            _say(w, on_text, final=True)
-    return tokens
+def _constrained(logits: torch.Tensor, asked: Sequence[Writing]) -> torch.Tensor:
+    """Logits (n, V) with -inf for what constraints forbid. A row that nothing is left for fails."""
+    guided = [(row, one.guide.allowed(logits.shape[1])) for row, one in enumerate(asked) if one.guide]
+    if not guided:
+        return logits
+    allowed = torch.ones(logits.shape, dtype=torch.bool)
+    for row, mask in guided:
+        if isinstance(mask, Failure):
+            asked[row].failure = mask
+        else:
+            allowed[row] = torch.from_numpy(mask)
+    return logits.masked_fill(~allowed.to(logits.device), float("-inf"))
 
 
-def _add(renderer: Renderer, w: _Writing, token: int, on_text: OnText | None) -> None:
-    if token in renderer.end_ids:
-        w.why = "end"
-    else:
-        w.ids.append(token)
-        w.text = renderer.tokenizer.decode(w.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        for stop in w.request.stop:
-            if stop and stop in w.text:
-                w.text, w.why = w.text[: w.text.index(stop)], "stop"
-    _say(w, on_text, final=bool(w.why))
+def _sampled(logits: torch.Tensor, asked: Sequence[Writing]) -> torch.Tensor:
+    """One token of each row (n, V): the largest of logit / temperature and Gumbel noise is a sample, and hardly ever
+    changes with the last digits of the logits, which depend on the batch."""
+    warmth = torch.tensor([[one.request.temperature] for one in asked], device=logits.device)
+    scaled = (logits - logits.amax(-1, keepdim=True)) / warmth
+    if any(one.request.top_p < 1 for one in asked):
+        # A row with all tokens keeps them, whatever its neighbours ask for: sums of chances may round to more than 1.
+        top_p = [[one.request.top_p if one.request.top_p < 1 else 2.0] for one in asked]
+        scaled = _nucleus(scaled, torch.tensor(top_p, device=logits.device))
+    noise = torch.empty_like(scaled)
+    for row, one in enumerate(asked):
+        noise[row].exponential_(generator=one.dice)
+    return (scaled - noise.clamp_min_(torch.finfo(noise.dtype).tiny).log_()).argmax(-1)
 
 
-def _say(w: _Writing, on_text: OnText | None, final: bool) -> None:
-    """Hand on what is certain: no half characters, and nothing that may turn out to begin a stop string."""
-    if on_text is None:
+def _nucleus(logits: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """-inf for all but the likeliest tokens that together have `top_p` (n, 1); the likeliest always stays."""
+    chances, order = torch.softmax(logits, -1).sort(-1, descending=True)
+    beyond = chances.cumsum(-1) - chances >= top_p
+    return logits.masked_fill(beyond.scatter(1, order, beyond), float("-inf"))
+
+
+def _take(one: Writing, end_ids: frozenset[int], token: int, nats: float) -> None:
+    """A row's next token: it may end the answer, alone or by what it completes."""
+    if nats != nats:
+        one.failure = one.failure or Failure("nan", "The model gave NaN for this prompt.")
+    if one.failure:
         return
-    held = 0 if final else max((len(s) - 1 for s in w.request.stop), default=0)
-    certain = w.text[: max(0, len(w.text) - held)]
-    if not final:
-        certain = certain.rstrip("\ufffd")
-    if len(certain) > w.said:
-        on_text(w.row.index, certain[w.said :])
-        w.said = len(certain)
+    one.nats += nats
+    if token in end_ids:
+        one.why = "end"
+    else:
+        one.token, one.tokens = token, one.tokens + 1
+        if one.guide:
+            _guide(one, one.guide)
+        if one.text.add(token):
+            one.why = "stop"
+        elif one.guide and one.guide.complete:
+            one.why = "end"
+        elif one.tokens >= one.room:
+            one.why = "length"
+    if one.why and one.text.end():
+        one.why = "stop"
 
 
-def _room(weights: Weights, w: _Writing, offset: int) -> int:
-    return max(1, min(w.request.max_tokens, weights.context_tokens - offset - len(w.row.ids)))
-
-
-def _widened(part: torch.Tensor, steps: int) -> torch.Tensor:
-    rows, heads, width, size = part.shape
-    buffer = part.new_zeros((rows, heads, width + steps, size))
-    buffer[:, :, :width] = part
-    return buffer
-
-
-def _timed(entry: Answer | Failure | None, seconds: float) -> Answer | Failure:
-    assert entry is not None
-    if isinstance(entry, Failure):
-        return entry
-    return Answer(entry.text, entry.nats, entry.why_stopped, entry.usage + Usage(seconds=seconds))
+def _guide(one: Writing, guide: Guide) -> None:
+    first = one.tokens == 1
+    guide.take(one.token)
+    if first and guide.spaced:
+        one.text.spelling.skip(1)

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..errors import ModelError
 from ..model import Failure
-from ..task import Prompt, plain_text
+from ..task import Content, Prompt, plain_text
 
 TAIL_CHARACTERS = 200
+PROBE = "fork"
+"""A word that any tokenizer reads, to see what it puts round a text."""
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -57,10 +61,27 @@ class Renderer:
         """`text`, or why this prompt can't be asked."""
         if not any(plain_text(m.content).strip() for m in prompt.messages):
             return Failure("empty_prompt", "The prompt is empty.")
+        for number, message in enumerate(prompt.messages, 1):
+            if found := not_unicode(plain_text(message.content), f"message {number} of the prompt ({message.role})"):
+                return found
         try:
             return self.text(prompt)
         except Exception as error:  # whatever a jinja template raises is about this prompt alone
             return Failure("template", f"The model's chat template refuses this prompt: {error}")
+
+    def bare(self, content: Content) -> str | Failure:
+        """A text that is no prompt, as it is embedded; or why it can't be."""
+        text = plain_text(content)
+        if not text.strip():
+            return Failure("empty_prompt", "The text is empty.")
+        return not_unicode(text, "the text") or self._defused(text)
+
+    def unreadable(self, content: Content | Prompt) -> Failure | None:
+        """Why a prompt or a text to embed can't be read."""
+        if not isinstance(content, Prompt):
+            return not_unicode(plain_text(content), "the text")
+        text = self.read(content)
+        return text if isinstance(text, Failure) else None
 
     def text(self, prompt: Prompt) -> str:
         """The whole prompt as the model reads it, up to where its answer begins."""
@@ -93,31 +114,72 @@ class Renderer:
                     said += f"\nOutput: {text}"
         return said.lstrip("\n") + "\nOutput:"
 
+    @cached_property
+    def wrapping(self) -> tuple[list[int], list[int]]:
+        """The special tokens that the tokenizer itself puts before and after a text: start, end, both or none."""
+        return _around(*(self.tokenizer(PROBE, add_special_tokens=add)["input_ids"] for add in (True, False)))
+
+    @cached_property
+    def target_wrapping(self) -> tuple[list[int], list[int]]:
+        """The same round a text that an encoder-decoder is to write."""
+        return _around(
+            *(self.tokenizer(text_target=PROBE, add_special_tokens=add)["input_ids"] for add in (True, False))
+        )
+
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of whole prompts; the tokenizer's own start token is added once where it uses one."""
-        if not texts:
-            return []
-        encoded = self.tokenizer(list(texts), add_special_tokens=not self.chat, return_attention_mask=False)
-        found: list[list[int]] = encoded["input_ids"]
-        if not self.chat and self.end_id is not None and found and all(row and row[-1] == self.end_id for row in found):
-            return [row[:-1] for row in found]
+        """Token ids of whole prompts that an answer follows: the tokenizer's own start token is added once where it
+        uses one, its end token is left off. A chat template writes all special tokens itself."""
+        before = [] if self.chat else self.wrapping[0]
+        return [[*before, *row] for row in self._bare_ids(texts)]
+
+    def encoder_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of whole texts for an encoder, between the tokens that the tokenizer puts round them; one that a
+        chat template has written is not written again."""
+        before, after = self.wrapping
+        found = []
+        for row in self._bare_ids(texts):
+            begun = before and row[: len(before)] == before
+            ended = after and row[-len(after) :] == after
+            found.append([*([] if begun else before), *row, *([] if ended else after)])
         return found
 
-    def continuation(self, text: str, ids: Sequence[int], answer: str) -> tuple[int, list[int]]:
-        """How many of the prompt's ids stand when `answer` follows it, and the ids after these."""
-        answer = self._defused(answer) if self.chat else " " + self._defused(answer)
+    def target_ids(self, answers: Sequence[str]) -> list[list[int]]:
+        """Token ids of answers that a decoder writes, without the special tokens round them."""
+        if not answers:
+            return []
+        defused = [self._defused(answer) for answer in answers]
+        encoded = self.tokenizer(text_target=defused, add_special_tokens=False)["input_ids"]
+        return [list(row) for row in encoded]
+
+    def _bare_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        return [list(row) for row in encoded]
+
+    def continuations(self, text: str, ids: Sequence[int], answers: Sequence[str]) -> list[tuple[int, list[int]]]:
+        """For each answer: how many of the prompt's ids stand when it follows, and the ids after these."""
         last = None
         if self.chat and self._specials:
             for found in self._specials.finditer(text):
                 last = found
         tail = text[last.start() :] if last else ""
         before = self._tail_ids(tail)
+        answers = [self._defused(answer) if self.chat else " " + self._defused(answer) for answer in answers]
         if before and list(ids[-len(before) :]) == before:
-            joined = self._tail_ids(tail + answer)
+            joined = [self._tail_ids(tail + answer) for answer in answers]
         else:  # a plain prompt, or a tail that reads otherwise when it stands alone
-            before, joined = list(ids), self.ids([text + answer])[0]
-        keep = common([before, joined])
-        return len(ids) - len(before) + keep, joined[keep:]
+            before, joined = list(ids), self.ids([text + answer for answer in answers])
+        keep = [common([before, row]) for row in joined]
+        return [(len(ids) - len(before) + n, row[n:]) for n, row in zip(keep, joined, strict=True)]
+
+    def edges(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text begins and ends, in characters; for a tokenizer that can't say, where each of its
+        words does."""
+        if self.tokenizer.is_fast:
+            offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+            return [(begin, end) for begin, end in offsets]
+        return [word.span() for word in re.finditer(r"\S+", text)]
 
     def _tail_ids(self, tail: str) -> list[int]:
         known = self._tails.get(tail)
@@ -132,12 +194,34 @@ class Renderer:
         return self._specials.sub(lambda m: " ".join((m[0][0], m[0][1:])), text) if self._specials else text
 
 
+def not_unicode(text: str, where: str) -> Failure | None:
+    """Half of a surrogate pair is no character, and no tokenizer takes it: the Failure that names the first one in
+    `text`, which stands at `where`."""
+    found = SURROGATE.search(text)
+    if not found:
+        return None
+    return Failure(
+        "not_unicode",
+        f"Character {found.start() + 1} of {where} is half of a surrogate pair ({found[0]!a}), which is no character. "
+        "Where it comes from the text was decoded or cut wrongly: repair it there.",
+    )
+
+
+def _around(whole: Sequence[int], bare: Sequence[int]) -> tuple[list[int], list[int]]:
+    """What stands in `whole` before and after `bare`."""
+    whole, bare = list(whole), list(bare)
+    for start in range(len(whole) - len(bare) + 1):
+        if whole[start : start + len(bare)] == bare:
+            return whole[:start], whole[start + len(bare) :]
+    raise ModelError(
+        f"The tokenizer reads {PROBE!r} as {bare}, and as {whole} with its special tokens: it doesn't only put them "
+        "before and after, so texts can't be joined. Use another model."
+    )
+
+
 def common(rows: Sequence[Sequence[int]]) -> int:
     """Length of the longest common beginning of all rows."""
     if not rows:
         return 0
     low, high = min(map(list, rows)), max(map(list, rows))
-    for index, (a, b) in enumerate(zip(low, high, strict=False)):
-        if a != b:
-            return index
-    return min(len(low), len(high))
+    return next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))

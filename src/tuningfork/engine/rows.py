@@ -1,44 +1,65 @@
-"""Prompts with their possible continuations as rows of tokens, and the forward pass over them.
+"""Prompts with their possible continuations as rows of tokens, and passes over many rows at a time.
 
-A Row is a prompt's own tokens (those after the prefix that the whole call shares) followed by the inner nodes of the
-trie of its choices. A node sees the prompt and its ancestors, never its siblings, so one pass gives the log-probability
-of every token of every choice: 77 labels cost their distinct inner tokens, and one-token choices cost nothing.
+A Row is a prompt's own tokens (those after the beginnings that it shares) followed by the inner nodes of the trie of
+its choices. A node sees the prompt and its ancestors, never its siblings, so one pass gives the log-probability of
+every token of every choice: 77 labels cost their distinct inner tokens, and one-token choices cost nothing.
+
+A pass lays its rows in one line without padding; its states are (N, d), row after row. Models that can't share read
+rows that simply run on, padded, through their own attention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
+from typing import TypeVar
 
 import torch
 
-from .attention import KeysValues, Shared
-from .render import common
+from .attention import KeysValues, Layout, Shared, Span
+from .tree import Node
 from .weights import Weights
 
-BATCH_TOKENS = 4096
-BATCH_ROWS = 64
+T = TypeVar("T")
+
+PASS_TOKENS = 2048
+"""Tokens of a pass on a CPU: enough for matrix products at full rate, and few enough for its caches."""
+GPU_PASS_TOKENS = 16384
+WIDE = 2
+"""A row's own attention is padded to the longest row of its pass, to at most this many times the tokens of a pass."""
 LOGIT_ROWS = 256
 
 
 @dataclass
 class Row:
-    """One prompt. `ids` are its tokens after the shared prefix, then trie nodes; `parents[j]` is the position (in
-    `ids`) that token `j` follows; `asked` are (position, token) pairs whose log-probabilities are wanted, and
-    `choices[c]` the indices into `asked` that choice `c` sums over."""
+    """One prompt. `ids` are its tokens after those of `node`, then trie nodes; `parents[j]` is the position (in `ids`)
+    that token `j` follows; `asked` are (position, token) pairs whose log-probabilities are wanted, and `choices[c]` the
+    indices into `asked` that a choice sums over, `which[c]` its number among its prompt's choices."""
 
     index: int
     ids: list[int]
     prompt_tokens: int
+    node: Node | None = None
     parents: list[int] = field(default_factory=list)
     asked: list[tuple[int, int]] = field(default_factory=list)
     choices: list[list[int]] = field(default_factory=list)
+    which: list[int] = field(default_factory=list)
+
+    @property
+    def begin(self) -> int:
+        """How many tokens stand before the row's own."""
+        return self.node.end if self.node else 0
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether each token follows the one before it: no trie, or one without branches."""
+        return len(self.ids) == self.prompt_tokens or all(at == j - 1 for j, at in enumerate(self.parents))
 
 
-def build(index: int, prompt: Sequence[int], branches: Sequence[Sequence[int]]) -> Row:
+def build(index: int, prompt: Sequence[int], branches: Sequence[Sequence[int]], node: Node | None = None) -> Row:
     """A row of a prompt's own tokens and the token lists of its choices. Equal inner nodes are held once."""
-    row = Row(index, list(prompt), len(prompt))
+    row = Row(index, list(prompt), len(prompt), node)
     row.parents = [j - 1 for j in range(len(prompt))]
     nodes: dict[tuple[int, ...], int] = {(): len(prompt) - 1}
     asked: dict[tuple[int, int], int] = {}
@@ -54,97 +75,214 @@ def build(index: int, prompt: Sequence[int], branches: Sequence[Sequence[int]]) 
                 row.parents.append(at)
         row.choices.append(path)
     row.asked = list(asked)
+    row.which = list(range(len(branches)))
     return row
 
 
-def shared_prefix(prompts: Sequence[Sequence[int]], shares: bool) -> int:
-    """How many first tokens all prompts of a call share; at least one token always stays a row's own."""
-    if not shares or len(prompts) < 2:
-        return 0
-    shared = min(common(prompts), min(len(p) for p in prompts) - 1)
-    return shared if shared >= 8 else 0
-
-
-def batches(rows: Sequence[Row], tokens: int = BATCH_TOKENS, most: int = BATCH_ROWS) -> Iterator[list[Row]]:
-    """Rows of like length together, so that little is padded; at most `tokens` padded tokens a batch."""
+def batches(rows: Sequence[Row], tokens: int = PASS_TOKENS) -> Iterator[list[Row]]:
+    """Rows in the order given, as many as fit a pass together with the beginnings that are new with them."""
     batch: list[Row] = []
-    for row in sorted(rows, key=lambda r: (len(r.ids), r.index)):
-        if batch and (len(batch) >= most or (len(batch) + 1) * len(row.ids) > tokens):
+    known: set[Node] = set()
+    total = widest = 0
+    for row in rows:
+        new = [node for node in (row.node.line() if row.node else ()) if node not in known]
+        cost = len(row.ids) + sum(len(node.ids) for node in new)
+        wide = max(widest, len(row.ids)) * (len(batch) + 1)
+        if batch and (total + cost > tokens or wide > WIDE * tokens):
             yield batch
-            batch = []
+            batch, total, widest = [], 0, 0
         batch.append(row)
+        known.update(new)
+        total, widest = total + cost, max(widest, len(row.ids))
     if batch:
         yield batch
 
 
-def encode_prefix(weights: Weights, ids: Sequence[int]) -> dict[int, KeysValues]:
-    """Keys and values of the shared tokens, once; with gradients where they are on."""
-    if not ids:
-        return {}
-    shared = Shared(record=True)
-    weights.body(input_ids=torch.tensor([list(ids)], device=weights.device), use_cache=False, shared=shared)
-    return shared.own
+def by_length(rows: Sequence[Row]) -> list[Row]:
+    """Rows of like length together, so that little is padded in attention. For rows that share no more than all do."""
+    return sorted(rows, key=lambda row: (len(row.ids), row.index))
 
 
-def hidden(weights: Weights, batch: Sequence[Row], offset: int, shared: Shared, layer: int = -1) -> torch.Tensor:
-    """Hidden states (B, T, d) of a batch of rows that follow `offset` shared tokens; padded on the right.
+def in_passes(weights: Weights, rows: Sequence[Row], run: Callable[[list[Row]], T]) -> Iterator[tuple[list[Row], T]]:
+    """Each pass's rows and what `run` made of them. A pass that finds too little memory is halved, and so are those
+    after it; what does not fit alone raises."""
+    tokens = pass_tokens(weights)
+    waiting = list(rows)
+    while waiting:
+        batch = next(batches(waiting, tokens))
+        try:
+            made = run(batch)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _memory(error) or len(batch) == 1:
+                raise
+            tokens = max(1, sum(len(row.ids) for row in batch) // 2)
+            continue
+        yield batch, made
+        del waiting[: len(batch)]
 
-    A model that can't share reads rows without tries, and needs no mask but the one for padding.
-    """
-    longest = max(len(row.ids) for row in batch)
-    ids = torch.zeros((len(batch), longest), dtype=torch.long)
-    positions = torch.zeros((len(batch), longest), dtype=torch.long)
-    seen = torch.eye(longest, dtype=torch.bool).repeat(len(batch), 1, 1)
-    causal = torch.ones((longest, longest), dtype=torch.bool).tril()
-    for b, row in enumerate(batch):
-        n, p = len(row.ids), row.prompt_tokens
-        ids[b, :n] = torch.tensor(row.ids)
-        positions[b, :p] = torch.arange(offset, offset + p)
-        seen[b, :p] = causal[:p]
-        for j in range(p, n):
-            parent = row.parents[j]
-            positions[b, j] = positions[b, parent] + 1
-            seen[b, j] |= seen[b, parent]
-    if weights.shares:
-        mask = torch.zeros(seen.shape, dtype=weights.dtype).masked_fill_(~seen, float("-inf"))[:, None]
-        extra: dict[str, Any] = {"shared": shared, "position_ids": positions.to(weights.device)}
-    else:
-        mask = torch.tensor([[1] * len(row.ids) + [0] * (longest - len(row.ids)) for row in batch])
-        extra = {}
+
+def pass_tokens(weights: Weights) -> int:
+    """How many tokens a pass may have: by habit on a CPU, by the memory that is free on a GPU."""
+    if weights.device.type != "cuda":
+        return PASS_TOKENS
+    config = weights.net.config.get_text_config()
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    a_token = (8 * config.hidden_size + 3 * inner) * weights.dtype.itemsize
+    free, _ = torch.cuda.mem_get_info(weights.device)
+    return int(min(max(free // 4 // a_token, PASS_TOKENS), GPU_PASS_TOKENS))
+
+
+def _memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+class Beginnings:
+    """Keys and values of shared beginnings: encoded when the first row that needs them comes, dropped after the last,
+    held once and never copied for a row."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self._held: dict[Node, dict[int, KeysValues]] = {}
+
+    def before(self, rows: Sequence[Row]) -> list[Span]:
+        """What the rows of a pass share, outermost first. Rows of a node must stand together."""
+        needed = dict.fromkeys(node for row in rows if row.node for node in row.node.line())
+        self._held = {node: held for node, held in self._held.items() if node in needed}
+        missing = [node for node in needed if node not in self._held]
+        depth = {node: len(node.line()) for node in missing}
+        for level in sorted(set(depth.values())):
+            self._encode([node for node in missing if depth[node] == level])
+        return self._spans(rows)
+
+    def _encode(self, nodes: Sequence[Node]) -> None:
+        rows = [build(i, node.ids, (), node.parent) for i, node in enumerate(nodes)]
+        kept: dict[int, KeysValues] = {}
+        forward(self._weights, rows, self._spans(rows), kept)
+        begin = 0
+        for node in nodes:
+            part = slice(begin, begin + len(node.ids))
+            self._held[node] = {
+                layer: (keys[:, part].contiguous(), values[:, part].contiguous())
+                for layer, (keys, values) in kept.items()
+            }
+            begin = part.stop
+
+    def _spans(self, rows: Sequence[Row]) -> list[Span]:
+        reach: dict[Node, tuple[int, int]] = {}
+        begin = 0
+        for row in rows:
+            end = begin + len(row.ids)
+            for node in row.node.line() if row.node else ():
+                reach[node] = (reach.get(node, (begin, end))[0], end)
+            begin = end
+        return [Span(begin, end, self._held[node]) for node, (begin, end) in reach.items()]
+
+
+def forward(
+    weights: Weights,
+    rows: Sequence[Row],
+    spans: Sequence[Span] = (),
+    kept: dict[int, KeysValues] | None = None,
+    layer: int = -1,
+) -> torch.Tensor:
+    """Hidden states (N, d) of the rows' own tokens, row after row. `kept` is filled with their keys and values."""
+    if not weights.shares:
+        return _plain(weights, rows, layer)
+    device = weights.device
+    ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
+    positions = torch.tensor([[at for row in rows for at in _positions(row)]], device=device)
+    shared = Shared(_layout(rows, weights.dtype, device), spans, kept=kept)
     out = weights.body(
-        input_ids=ids.to(weights.device),
-        attention_mask=mask.to(weights.device),
-        use_cache=False,
-        output_hidden_states=layer != -1,
-        **extra,
+        input_ids=ids, position_ids=positions, use_cache=False, output_hidden_states=layer != -1, shared=shared
     )
     states: torch.Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
-    return states
+    return states[0]
 
 
-def asked_nats(weights: Weights, batch: Sequence[Row], states: torch.Tensor) -> list[torch.Tensor]:
+def _layout(rows: Sequence[Row], dtype: torch.dtype, device: torch.device) -> Layout:
+    lengths = [len(row.ids) for row in rows]
+    if all(row.runs_on for row in rows):
+        return Layout.of(lengths, dtype, device)
+    causal = torch.ones((max(lengths), max(lengths)), dtype=torch.bool).tril()
+    return Layout.of(lengths, dtype, device, torch.stack([_sees(row, causal) for row in rows]))
+
+
+def _sees(row: Row, causal: torch.Tensor) -> torch.Tensor:
+    """(T, T): what each token of a row sees of it; in a trie its ancestors and itself."""
+    seen = causal.clone()
+    prompt = row.prompt_tokens
+    seen[prompt:, prompt:] = False
+    for j in range(prompt, len(row.ids)):
+        seen[j] |= seen[row.parents[j]]
+        seen[j, j] = True
+    return seen
+
+
+def _positions(row: Row) -> list[int]:
+    begin = row.begin
+    positions = list(range(begin, begin + row.prompt_tokens))
+    for parent in row.parents[row.prompt_tokens :]:
+        positions.append(positions[parent] + 1)
+    return positions
+
+
+def _plain(weights: Weights, rows: Sequence[Row], layer: int) -> torch.Tensor:
+    width = max(len(row.ids) for row in rows)
+    pad = weights.tokenizer.pad_token_id or 0
+    ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows], device=weights.device)
+    real = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows], device=weights.device)
+    out = weights.body(input_ids=ids, attention_mask=real, use_cache=False, output_hidden_states=layer != -1)
+    states: torch.Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+    return states[real.bool()]
+
+
+def starts(rows: Sequence[Row]) -> list[int]:
+    """Where each row begins in the states of a pass."""
+    return [0, *accumulate(len(row.ids) for row in rows)][:-1]
+
+
+def tokens(rows: Sequence[Row]) -> dict[int, tuple[int, int]]:
+    """By the index of a row's prompt: tokens that are computed for it, and tokens that were there already. A shared
+    beginning is charged to the first prompt that has it."""
+    payer: dict[Node, int] = {}
+    for row in rows:
+        for node in row.node.line() if row.node else ():
+            payer[node] = min(payer.get(node, row.index), row.index)
+    found: dict[int, tuple[int, int]] = {}
+    for row in rows:
+        read, reused = found.get(row.index, (0, 0))
+        paid = sum(len(node.ids) for node in (row.node.line() if row.node else ()) if payer[node] == row.index)
+        found[row.index] = (read + len(row.ids) + paid, reused + row.begin - paid)
+    return found
+
+
+def asked_nats(weights: Weights, rows: Sequence[Row], states: torch.Tensor) -> list[torch.Tensor]:
     """For each row its asked log-probabilities in nats, fp32: the output layer runs on the asked positions only."""
-    spots = [(b, at) for b, row in enumerate(batch) for at in sorted({at for at, _ in row.asked})]
+    asked_at = [start + at for start, row in zip(starts(rows), rows, strict=True) for at, _ in row.asked]
+    spots = sorted(set(asked_at))
     where = {spot: i for i, spot in enumerate(spots)}
-    flat = states[torch.tensor([b for b, _ in spots]), torch.tensor([at for _, at in spots])]
-    rows = torch.tensor([where[b, at] for b, row in enumerate(batch) for at, _ in row.asked])
-    tokens = torch.tensor([token for row in batch for _, token in row.asked])
+    device = states.device
+    flat = states[torch.tensor(spots, dtype=torch.long, device=device)]
+    at = torch.tensor([where[spot] for spot in asked_at])
+    tokens = torch.tensor([token for row in rows for _, token in row.asked], device=device)
     found: list[torch.Tensor] = []
     order: list[torch.Tensor] = []
     for begin in range(0, len(spots), LOGIT_ROWS):
-        logits = weights.logits(flat[begin : begin + LOGIT_ROWS])
-        here = ((rows >= begin) & (rows < begin + LOGIT_ROWS)).nonzero()[:, 0]
-        at, token = (rows[here] - begin).to(logits.device), tokens[here].to(logits.device)
-        if weights.dtype != torch.float32:
-            logits[at, token] = weights.logits_of(flat[begin : begin + LOGIT_ROWS][at], token)
-        found.append(logits[at, token] - logits.logsumexp(-1)[at])
+        part = flat[begin : begin + LOGIT_ROWS]
+        logits = weights.logits(part)
+        here = ((at >= begin) & (at < begin + LOGIT_ROWS)).nonzero()[:, 0]
+        row_, token = (at[here] - begin).to(device), tokens[here.to(device)]
+        asked = logits[row_, token] if weights.dtype == torch.float32 else weights.logits_of(part[row_], token)
+        found.append(asked - logits.logsumexp(-1)[row_])
         order.append(here)
-    nats = torch.cat(found)[torch.cat(order).argsort().to(found[0].device)] if found else torch.zeros(0)
-    return list(torch.split(nats, [len(row.asked) for row in batch]))
+    nats = torch.cat(found)[torch.cat(order).argsort().to(device)] if found else torch.zeros(0, device=device)
+    return list(torch.split(nats, [len(row.asked) for row in rows]))
 
 
 def choice_nats(row: Row, nats: torch.Tensor) -> torch.Tensor:
     """(choices,): each choice's asked log-probabilities summed."""
+    if all(len(path) == 1 for path in row.choices):
+        return nats[[path[0] for path in row.choices]]
     table = torch.zeros((len(row.choices), len(row.asked)), device=nats.device)
     for c, path in enumerate(row.choices):
         table[c, path] = 1.0

@@ -6,100 +6,137 @@ is followed by the token that ends an answer, so that the two are different even
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from ..model import Failure, ScoreRequest, Scores, Usage
+from ..task import Prompt
+from . import choices as choices_
 from . import rows as rows_
-from .attention import Shared
+from .choices import parted
+from .fit import fitted
 from .render import Renderer
 from .rows import Row
+from .tree import grow
 from .weights import Weights
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A question as tokens: the prompt's, and each choice's after it."""
+
+    prompt: tuple[int, ...]
+    branches: tuple[tuple[int, ...], ...]
+
+    def tokens(self) -> int:
+        """Those of the prompt with its longest choice."""
+        return len(self.prompt) + max(map(len, self.branches))
+
+
 def score(weights: Weights, renderer: Renderer, requests: Sequence[ScoreRequest]) -> list[Scores | Failure]:
-    """One Scores or Failure a request, in order. Prompts of a call share their common beginning."""
+    """One Scores or Failure a request, in order. Prompts of a call share their common beginnings."""
     start = time.perf_counter()
     texts = [renderer.read(request.prompt) for request in requests]
     ids = renderer.ids(["" if isinstance(text, Failure) else text for text in texts])
     found: list[Scores | Failure | None] = [None] * len(requests)
-    branches: dict[int, list[list[int]]] = {}
-    for index, (request, text) in enumerate(zip(requests, texts, strict=True)):
-        fault = text if isinstance(text, Failure) else _fault(request)
-        if fault:
-            found[index] = fault
+    asked: dict[int, Asked] = {}
+    cut: dict[int, int] = {}
+    for index, request in enumerate(requests):
+        known = {id(request.prompt): (texts[index], ids[index])}
+        read = partial(_question, renderer, request.choices, known)
+        made = fitted(renderer, request.prompt, weights.context_tokens, Asked.tokens, read)
+        question, cut[index] = made
+        if isinstance(question, Failure):
+            found[index] = question
         else:
-            ids[index], branches[index] = branch(renderer, str(text), ids[index], request.choices)
-            longest = len(ids[index]) + max(map(len, branches[index]))
-            if longest > weights.context_tokens:
-                found[index] = too_long(longest, weights.context_tokens)
-                del branches[index]
+            asked[index] = question
     with torch.inference_mode():
-        _score(weights, ids, branches, found)
+        for index, entry in _score(weights, asked).items():
+            found[index] = entry
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    return [_timed(entry, seconds) for entry in found]
+    return [_whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
+
+
+def _question(
+    renderer: Renderer, choices: Sequence[str], known: Mapping[int, tuple[str | Failure, list[int]]], prompt: Prompt
+) -> Asked | Failure:
+    """The question as tokens; `known` are texts and ids of prompts that were read already."""
+    text, ids = known.get(id(prompt)) or (renderer.read(prompt), None)
+    if isinstance(text, Failure):
+        return text
+    if fault := choices_.fault(choices):
+        return fault
+    kept, branches = branch(renderer, text, renderer.ids([text])[0] if ids is None else ids, choices)
+    return choices_.token_fault(choices, branches) or Asked(tuple(kept), tuple(map(tuple, branches)))
 
 
 def branch(renderer: Renderer, text: str, ids: list[int], choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
     """The prompt's ids that stand whatever the choice, and the ids of each choice after them."""
-    parts = [renderer.continuation(text, ids, choice) for choice in choices]
+    parts = renderer.continuations(text, ids, choices)
     stand = min(kept for kept, _ in parts)
-    tokens = [[*ids[stand:kept], *rest] for kept, rest in parts]
-    end = renderer.end_id
-    if end is not None:
-        begun = {tuple(t[:n]) for t in tokens for n in range(1, len(t))}
-        tokens = [[*t, end] if tuple(t) in begun else t for t in tokens]
-    return ids[:stand], tokens
+    return ids[:stand], parted([[*ids[stand:kept], *rest] for kept, rest in parts], renderer.end_id)
 
 
-def too_long(tokens: int, context: int) -> Failure:
-    """A prompt is never cut in silence: it fails, with both lengths named."""
-    return Failure("too_long", f"The prompt has {tokens} tokens with its answer; the model reads at most {context}.")
+def _score(weights: Weights, asked: Mapping[int, Asked]) -> dict[int, Scores | Failure]:
+    """Each distinct question once. One that was asked before costs nothing again."""
+    first: dict[Asked, int] = {}
+    for index, question in asked.items():
+        first.setdefault(question, index)
+    questions = list(first)
+    rows = _shared_rows(questions) if weights.shares else _plain_rows(questions)
+    beginnings = rows_.Beginnings(weights)
+
+    def run(batch: list[Row]) -> list[list[float]]:
+        states = rows_.forward(weights, batch, beginnings.before(batch))
+        told = rows_.asked_nats(weights, batch, states)
+        return [rows_.choice_nats(row, own).tolist() for row, own in zip(batch, told, strict=True)]
+
+    nats = [[math.nan] * len(question.branches) for question in questions]
+    for batch, told in rows_.in_passes(weights, rows, run):
+        for row, values in zip(batch, told, strict=True):
+            for choice, value in zip(row.which, values, strict=True):
+                nats[row.index][choice] = value
+    cost = rows_.tokens(rows)
+    place = {question: i for i, question in enumerate(questions)}
+    return {
+        index: _scores(question, nats[place[question]], *cost[place[question]], again=first[question] != index)
+        for index, question in asked.items()
+    }
 
 
-def _fault(request: ScoreRequest) -> Failure | None:
-    if not request.choices or not all(choice.strip() for choice in request.choices):
-        return Failure("empty_choice", f"A choice is empty: {list(request.choices)!r}.")
-    if len(set(request.choices)) < len(request.choices):
-        return Failure("same_choice", f"Two choices are the same: {sorted(request.choices)!r}.")
-    return None
+def _shared_rows(questions: Sequence[Asked]) -> list[Row]:
+    """A row for each question, in the order of the tree that their prompts make."""
+    return [
+        rows_.build(i, questions[i].prompt[node.end if node else 0 :], questions[i].branches, node)
+        for i, node in grow([question.prompt for question in questions])
+    ]
 
 
-def _score(
-    weights: Weights,
-    ids: Sequence[Sequence[int]],
-    branches: dict[int, list[list[int]]],
-    found: list[Scores | Failure | None],
-) -> None:
-    offset = rows_.shared_prefix([ids[i] for i in branches], weights.shares)
-    prefix = rows_.encode_prefix(weights, ids[next(iter(branches))][:offset]) if offset else {}
-    if weights.shares:
-        rows = [rows_.build(i, ids[i][offset:], tokens) for i, tokens in branches.items()]
-    else:  # a row for each choice
-        rows = [rows_.build(i, ids[i], [tokens]) for i, branch_ in branches.items() for tokens in branch_]
-    parts: dict[int, dict[int, tuple[list[float], int]]] = {}
-    for batch in rows_.batches(rows):
-        states = rows_.hidden(weights, batch, offset, Shared(prefix=prefix))
-        for row, asked in zip(batch, rows_.asked_nats(weights, batch, states), strict=True):
-            parts.setdefault(row.index, {})[id(row)] = (rows_.choice_nats(row, asked).tolist(), len(row.ids))
-    by_row: dict[int, list[Row]] = {}
-    for row in rows:
-        by_row.setdefault(row.index, []).append(row)
-    first = next(iter(branches), None)
-    for index, own in by_row.items():
-        nats = tuple(value for row in own for value in parts[index][id(row)][0])
-        read = sum(parts[index][id(row)][1] for row in own)
-        usage = Usage(tokens_in=read + (offset if index == first else 0), tokens_reused=0 if index == first else offset)
-        if all(value == value for value in nats):
-            found[index] = Scores(nats, tuple(len(t) for t in branches[index]), usage=usage)
-        else:
-            found[index] = Failure("nan", "The model gave NaN for this prompt.")
+def _plain_rows(questions: Sequence[Asked]) -> list[Row]:
+    """For models that can't share: choices that differ in their last token only have a row together."""
+    rows = []
+    for i, question in enumerate(questions):
+        together: dict[tuple[int, ...], list[int]] = {}
+        for choice, tokens in enumerate(question.branches):
+            together.setdefault(tokens[:-1], []).append(choice)
+        for which in together.values():
+            row = rows_.build(i, question.prompt, [question.branches[choice] for choice in which])
+            rows.append(replace(row, which=which))
+    return rows_.by_length(rows)
 
 
-def _timed(entry: Scores | Failure | None, seconds: float) -> Scores | Failure:
+def _scores(question: Asked, nats: Sequence[float], read: int, reused: int, again: bool) -> Scores | Failure:
+    if not all(map(math.isfinite, nats)):
+        return Failure("nan", "The model gave NaN for this prompt.")
+    usage = Usage(tokens_reused=read + reused) if again else Usage(read, tokens_reused=reused)
+    return Scores(tuple(nats), tuple(map(len, question.branches)), usage=usage)
+
+
+def _whole(entry: Scores | Failure | None, more: Usage) -> Scores | Failure:
     assert entry is not None
-    if isinstance(entry, Failure):
-        return entry
-    return Scores(entry.nats, entry.tokens, entry.exclusive, entry.usage + Usage(seconds=seconds))
+    return entry if isinstance(entry, Failure) else replace(entry, usage=entry.usage + more)

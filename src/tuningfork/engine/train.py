@@ -18,27 +18,36 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..errors import MethodError
-from ..model import Adapter, CurvePoint, Recipe, Tuned, TuneItem, Usage
+from ..model import Adapter, CurvePoint, Failure, Recipe, Tuned, TuneItem, Usage
 from ..store.blobs import Blob
+from ..task import Prompt
+from . import choices as choices_
 from . import rows as rows_
 from .adapters import lora as lora_
-from .attention import Shared
+from .attention import KeysValues, Span
 from .embed import pooled, token_ids
-from .render import Renderer
+from .fit import fitted
+from .render import Renderer, common
 from .rows import Row
 from .score import branch
+from .tree import Node
 from .weights import Weights
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Branches = tuple[list[int], list[list[int]]]
+"""A prompt's tokens, and those of each choice after it."""
+
 MICRO_TOKENS = 768
+FEWEST_SHARED = 8
 LOOKS = 10
 LOOK_SHARE = 0.2
 LOOK_COST = 1 / 3
@@ -63,7 +72,7 @@ class _Run:
     weights: Weights
     recipe: Recipe
     lora: lora_.Lora
-    offset_ids: list[int]
+    beginning: Node | None
     head: tuple[torch.Tensor, torch.Tensor] | None = None
     continued: bool = False
     curve: list[CurvePoint] = field(default_factory=list)
@@ -141,44 +150,65 @@ def _prepare(
 
 
 def _causal_items(
-    weights: Weights, renderer: Renderer, items: Sequence[TuneItem], prefix: list[int] | None = None
-) -> tuple[list[_Item], list[int]]:
-    """Items as rows after the tokens that all prompts share. Those longer than the context are left out."""
-    texts = [renderer.text(item.prompt) for item in items]
-    ids = renderer.ids(texts)
+    weights: Weights, renderer: Renderer, items: Sequence[TuneItem], like: Node | None = None
+) -> tuple[list[_Item], Node | None]:
+    """Items as rows after the tokens that all prompts share. Those that can't be read, or are longer than the context
+    and may not be cut, are left out."""
     parts: list[tuple[TuneItem, list[int], list[list[int]]]] = []
-    for item, text, own in zip(items, texts, ids, strict=True):
-        kept, branches = branch(renderer, text, own, item.choices or (item.target,))
-        if not item.choices and renderer.end_id is not None:
-            branches = [[*branches[0], renderer.end_id]]
-        if len(kept) + max(map(len, branches)) <= weights.context_tokens:
-            parts.append((item, kept, branches))
-    if prefix is None:
-        prompts = [kept for _, kept, _ in parts]
-        offset = rows_.shared_prefix(prompts, weights.shares)
-        prefix = prompts[0][:offset] if offset else []
+    for item in items:
+        made = fitted(renderer, item.prompt, weights.context_tokens, _tokens, partial(_branches, renderer, item))
+        if not isinstance(made[0], Failure):
+            parts.append((item, *made[0]))
+    prompts = [kept for _, kept, _ in parts]
+    node = like or (_beginning(prompts) if weights.shares else None)
     found = []
     for index, (item, kept, branches) in enumerate(parts):
-        if kept[: len(prefix)] != prefix or len(kept) == len(prefix):
+        if node and (kept[: node.end] != node.ids or len(kept) == node.end):
             continue
         if not weights.shares and len(branches) > 1:  # a trie needs the tree mask that this model can't take
             branches = [[*branches[item.choices.index(item.target)]]]
-        row = rows_.build(index, kept[len(prefix) :], branches)
+        row = rows_.build(index, kept[node.end if node else 0 :], branches, node)
         several = len(branches) > 1
         found.append(_Item(row, item.choices.index(item.target) if several else 0, item.weight, several))
-    return found, prefix
+    return found, node
+
+
+def _branches(renderer: Renderer, item: TuneItem, prompt: Prompt) -> Branches | Failure:
+    """The prompt's tokens and those of each choice after it; a text is learnt with its end."""
+    text = renderer.read(prompt)
+    if isinstance(text, Failure):
+        return text
+    if fault := choices_.fault(item.choices or (item.target,)):
+        return fault
+    kept, branches = branch(renderer, text, renderer.ids([text])[0], item.choices or (item.target,))
+    if not item.choices and renderer.end_id is not None:
+        branches = [[*branches[0], renderer.end_id]]
+    return kept, branches
+
+
+def _tokens(made: Branches) -> int:
+    return len(made[0]) + max(map(len, made[1]))
+
+
+def _beginning(prompts: Sequence[Sequence[int]]) -> Node | None:
+    """What all prompts begin with, where that is worth a pass of its own in each step."""
+    if len(prompts) < 2:
+        return None
+    shared = min(common(prompts), min(map(len, prompts)) - 1)
+    return Node(list(prompts[0][:shared]), 0, None) if shared >= FEWEST_SHARED else None
 
 
 def _encoder_items(
-    weights: Weights, renderer: Renderer, items: Sequence[TuneItem], prefix: list[int] | None = None
-) -> tuple[list[_Item], list[int]]:
+    weights: Weights, renderer: Renderer, items: Sequence[TuneItem], like: Node | None = None
+) -> tuple[list[_Item], Node | None]:
     if not all(item.choices for item in items):
         raise MethodError("An encoder learns to choose between labels; an item here has no choices.")
     ids = token_ids(weights, renderer, [item.prompt for item in items])
     return [
         _Item(rows_.build(i, own, []), item.choices.index(item.target), item.weight, True)
-        for i, (item, own) in enumerate(zip(items, ids, strict=True))
-    ], []
+        for i, (item, (own, _)) in enumerate(zip(items, ids, strict=True))
+        if not isinstance(own, Failure)
+    ], None
 
 
 def _centroids(weights: Weights, items: Sequence[_Item], labels: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -186,8 +216,8 @@ def _centroids(weights: Weights, items: Sequence[_Item], labels: int) -> tuple[t
     sums: torch.Tensor | None = None
     with torch.inference_mode():
         by_row = {id(item.row): item.target for item in items}
-        for batch in rows_.batches([item.row for item in items]):
-            vectors = torch.nn.functional.normalize(pooled(weights, batch, 0, Shared(), -1, None), dim=-1)
+        for batch in rows_.batches(rows_.by_length([item.row for item in items])):
+            vectors = torch.nn.functional.normalize(pooled(weights, batch, (), -1, None), dim=-1)
             if sums is None:
                 sums = torch.zeros((labels, vectors.shape[1]), device=weights.device)
             targets = torch.tensor([by_row[id(row)] for row in batch], device=weights.device)
@@ -266,7 +296,7 @@ def _planned(run: _Run, learn: Sequence[_Item], watch: Sequence[_Item]) -> tuple
     steps = max(1, round(recipe.epochs * per_epoch))
     if recipe.max_steps is not None:
         steps = min(steps, recipe.max_steps)
-    prefix = len(run.offset_ids)
+    prefix = run.beginning.end if run.beginning else 0
     a_step = sum(len(item.row.ids) for item in learn) / len(learn) * min(recipe.batch, len(learn)) + prefix
     a_look = (sum(len(item.row.ids) for item in watch) + prefix) * LOOK_COST
     if recipe.max_tokens is not None:
@@ -314,7 +344,7 @@ def _step(run: _Run, batch: list[_Item], optimizer: torch.optim.Optimizer) -> fl
 
 def _parts(batch: Sequence[_Item]) -> list[list[_Item]]:
     by_row = {id(item.row): item for item in batch}
-    parts = rows_.batches([item.row for item in batch], MICRO_TOKENS, len(batch))
+    parts = rows_.batches(rows_.by_length([item.row for item in batch]), MICRO_TOKENS)
     return [[by_row[id(row)] for row in part] for part in parts]
 
 
@@ -334,15 +364,23 @@ def _losses(run: _Run, part: Sequence[_Item]) -> torch.Tensor:
 def _scores(run: _Run, part: Sequence[_Item]) -> list[torch.Tensor]:
     """For each item its choices' log-probabilities or logits."""
     rows = [item.row for item in part]
+    run.tokens += sum(len(row.ids) for row in rows) + (run.beginning.end if run.beginning else 0)
     if run.head:
-        run.tokens += max(len(row.ids) for row in rows) * len(rows)
-        vectors = torch.nn.functional.normalize(pooled(run.weights, rows, 0, Shared(), -1, None), dim=-1)
+        vectors = torch.nn.functional.normalize(pooled(run.weights, rows, (), -1, None), dim=-1)
         return list(vectors @ run.head[0].T + run.head[1])
-    run.tokens += max(len(row.ids) for row in rows) * len(rows) + len(run.offset_ids)
-    prefix = rows_.encode_prefix(run.weights, run.offset_ids)
-    states = rows_.hidden(run.weights, rows, len(run.offset_ids), Shared(prefix=prefix))
+    states = rows_.forward(run.weights, rows, _prefix(run, rows))
     nats = rows_.asked_nats(run.weights, rows, states)
     return [rows_.choice_nats(row, own) for row, own in zip(rows, nats, strict=True)]
+
+
+def _prefix(run: _Run, rows: Sequence[Row]) -> list[Span]:
+    """What all prompts begin with, read anew in each pass since its keys and values move; with gradients where they
+    are on."""
+    if not run.beginning:
+        return []
+    kept: dict[int, KeysValues] = {}
+    rows_.forward(run.weights, [rows_.build(0, run.beginning.ids, ())], kept=kept)
+    return [Span(0, sum(len(row.ids) for row in rows), kept)]
 
 
 @torch.no_grad()

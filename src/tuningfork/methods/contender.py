@@ -1,23 +1,26 @@
 """What the user already has, raced unchanged: a prompt file, an adapter folder, a Python function.
 
 A prompt file (YAML or JSON) is a list of chat messages, or `messages:` with such a list, with `{{column}}` places;
-the last message is the user's turn. An adapter folder is in the PEFT layout. A function is `module:function`, its
-module looked for beside the task file. Each becomes a method of the family `yours` that ignores what the bench could
-teach it.
+the last message is the user's turn. Beside `messages:` may stand `decoding:`, for answers that are written, with any of
+`max_tokens`, `temperature`, `top_p`, `stop` (a list of texts) and `constraint` (`one_of: [...]`, `regex: ...` or
+`json_schema: ...`). An adapter folder is in the PEFT layout. A function is `module:function`, its module looked for
+beside the task file. Each becomes a method of the family `yours` that ignores what the bench could teach it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from ..candidate import Candidate, Function, Template
-from ..errors import TaskError, UnknownName
+from ..candidate import Candidate, Decoding, Function, Template, constraint_of
+from ..errors import DataError, TaskError, UnknownName
 from ..method import Bench, Family, Method, Need, single
-from ..model import Adapter, Capability
+from ..model import Adapter, Capability, Constraint
 from ..predict.function import load_function
 from ..predict.prompt import check_columns, columns_of
 from ..task import Kind, Message, Role, Task
@@ -37,14 +40,15 @@ class _Yours:
 
 @dataclass(frozen=True)
 class YourPrompt(_Yours):
-    """The user's own chat messages."""
+    """The user's own chat messages, and how the answer is to be written where they say it."""
 
     name: str
     path: str
     template: Template
+    decoding: Decoding
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        return asking(replace(single(start, self.name), prompt=self.template), bench)
+        return asking(replace(single(start, self.name), prompt=self.template, decoding=self.decoding), bench)
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,10 @@ def open_contender(spec: str, task: Task) -> Method:
     """
     path = Path(task.folder) / spec
     if path.suffix.lower() in (".yaml", ".yml", ".json") and path.is_file():
-        template = _template(path)
+        data = _data(path)
+        template = _template(data, path)
         check_columns(template, task.columns.input, str(path))
-        return YourPrompt(f"yours:{path.stem}", str(path), template)
+        return YourPrompt(f"yours:{path.stem}", str(path), template, _decoding(data, path))
     if path.is_dir():
         _adapter(path)
         return YourAdapter(f"yours:{path.resolve().name}", str(path))
@@ -103,16 +108,19 @@ def _offers(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir() if p.suffix in kinds or (p / "adapter_config.json").is_file()]
 
 
-def _template(path: Path) -> Template:
+def _data(path: Path) -> Any:
     import yaml
 
     try:
         text = path.read_text("utf-8-sig")
-        data: Any = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        return json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         raise TaskError(
             f"{path} can't be read ({error}). In YAML, put a text that begins with {{{{ in quotes."
         ) from error
+
+
+def _template(data: Any, path: Path) -> Template:
     messages = data.get("messages") if isinstance(data, dict) else data
     if not isinstance(messages, list) or not messages:
         raise TaskError(f"{path} holds no chat messages. Write a list of entries with `role` and `content`.")
@@ -124,6 +132,52 @@ def _template(path: Path) -> Template:
             f"{path} names no column, so every input would get the same prompt. Write {{{{text}}}} or the like."
         )
     return template
+
+
+def _decoding(data: Any, path: Path) -> Decoding:
+    said = data.get("decoding") if isinstance(data, dict) else None
+    if said is None:
+        return Decoding()
+    if not isinstance(said, dict):
+        raise TaskError(f"{path}: `decoding` is {said!r:.80}. Write entries under it, such as `max_tokens: 64`.")
+    for name in said:
+        if name not in CHECKS:
+            raise UnknownName("decoding setting", str(name), CHECKS, str(path))
+        fits, what = CHECKS[name]
+        if not fits(said[name]):
+            raise TaskError(f"{path}: `decoding.{name}` is {said[name]!r:.80}. It must be {what}.")
+    found = {**said, "stop": tuple(said.get("stop", ()))}
+    if "constraint" in said:
+        found["constraint"] = _constraint(said["constraint"], path)
+    return Decoding(**found)
+
+
+def _constraint(said: dict[str, Any], path: Path) -> Constraint:
+    """A JSON schema may be written as YAML too."""
+    schema = said.get("json_schema")
+    try:
+        return constraint_of({"json_schema": json.dumps(schema)} if isinstance(schema, dict) else said)
+    except DataError as error:
+        raise TaskError(f"{path}: {error}") from error
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_tokens": (lambda value: isinstance(value, int) and _number(value) and value > 0, "a whole number above 0"),
+    "temperature": (
+        lambda value: _number(value) and 0 <= value < math.inf,
+        "0 (the likeliest token) or a number above",
+    ),
+    "top_p": (lambda value: _number(value) and 0 < value <= 1, "above 0 and at most 1"),
+    "stop": (
+        lambda value: isinstance(value, list) and all(isinstance(text, str) and text for text in value),
+        "a list of texts, none of them empty",
+    ),
+    "constraint": (lambda value: isinstance(value, dict), "one of `one_of: [...]`, `regex: ...`, `json_schema: ...`"),
+}
 
 
 def _message(entry: Any, number: int, path: Path) -> Message:

@@ -2,7 +2,8 @@
 
 A menu, a plan and an error must know what a model can do in milliseconds and without torch, so this looks only at the
 names in the config: the architecture first, the model type where a body stands without its head. It opens nothing, and
-it knows two kinds of model: causal language models and text encoders. Everything else is refused by name.
+it knows three kinds of model: causal language models, text encoders, and encoder-decoders from text to text. Everything
+else is refused by name.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any, Literal
 from ..errors import ModelError
 from ..model import Capability
 
-Architecture = Literal["causal", "encoder"]
+Architecture = Literal["causal", "encoder", "seq2seq"]
 
 CAPABILITIES: Mapping[Architecture, frozenset[Capability]] = {
     "causal": frozenset(("score", "generate", "embed", "tune")),
     "encoder": frozenset(("embed", "tune")),
+    "seq2seq": frozenset(("score", "generate", "embed")),
 }
 
 ENCODERS = frozenset(
@@ -49,6 +51,35 @@ ENCODERS = frozenset(
 )
 """Model types whose body reads both ways. Their plain body (`BertModel`) is what sentence encoders are saved as."""
 
+ENCODER_DECODERS = frozenset(
+    (
+        "bart",
+        "blenderbot",
+        "blenderbot-small",
+        "led",
+        "longt5",
+        "m2m_100",
+        "marian",
+        "mbart",
+        "mt5",
+        "mvp",
+        "nllb-moe",
+        "pegasus",
+        "pegasus_x",
+        "plbart",
+        "switch_transformers",
+        "t5",
+        "t5gemma",
+        "umt5",
+    )
+)
+"""Model types that read a text with an encoder and write another with a decoder. Their kin for speech and pictures are
+built alike and read no text, so a config's `is_encoder_decoder` alone doesn't say. BigBird is not here: it draws by lot
+what a token attends to."""
+
+WRITERS = ("ForConditionalGeneration", "MTModel")
+"""How the architectures of encoder-decoders that can write end: with their output layer on."""
+
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The `config.json` of a model folder. Raises ModelError when it is missing or is no JSON object."""
@@ -65,24 +96,30 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
-    """Whether a config describes a causal language model or an encoder. `name` is how the user called the model.
+    """Whether a config describes a causal language model, an encoder or an encoder-decoder. `name` is how the user
+    called the model.
 
-    Raises ModelError for everything else (encoder-decoders, image models, heads that give no text).
+    Raises ModelError for everything else (speech and image models, heads that give no text).
     """
     names = [str(entry) for entry in config.get("architectures") or ()]
     kind = str(config.get("model_type", ""))
-    if not config.get("is_encoder_decoder"):
-        if any(entry.endswith(("ForCausalLM", "LMHeadModel")) for entry in names):
-            return "causal"
-        if kind in ENCODERS or any(entry.endswith("ForMaskedLM") for entry in names):
-            return "encoder"
+    if config.get("is_encoder_decoder"):
+        if kind in ENCODER_DECODERS and any(entry.endswith(WRITERS) for entry in names):
+            return "seq2seq"
+    elif any(entry.endswith(("ForCausalLM", "LMHeadModel")) for entry in names):
+        return "causal"
+    elif kind in ENCODERS or any(entry.endswith("ForMaskedLM") for entry in names):
+        return "encoder"
     said = names[0] if names else f"model type {kind!r}" if kind else "no architecture"
     what = (
-        "an encoder-decoder" if config.get("is_encoder_decoder") else "neither a causal language model nor an encoder"
+        "no encoder-decoder from text to text with its output layer"
+        if config.get("is_encoder_decoder")
+        else "neither a causal language model nor an encoder"
     )
     raise ModelError(
         f"The model {name!r} can't be used: its config.json says {said}, which is {what}. This version opens causal "
-        "language models (such as Llama, Qwen, SmolLM) and text encoders (such as BERT, MiniLM, ModernBERT)."
+        "language models (such as Llama, Qwen, SmolLM), encoder-decoders (such as T5, FLAN-T5, BART) and text encoders "
+        "(such as BERT, MiniLM, ModernBERT)."
     )
 
 

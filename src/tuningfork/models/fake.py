@@ -20,14 +20,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from ..engine.request import fault
 from ..errors import MethodError, ModelError
 from ..model import (
     Adapter,
     Answer,
     Capability,
+    Constraint,
     EmbedRequest,
     Failure,
     GenerateRequest,
+    OneOf,
     Recipe,
     ScoreRequest,
     Scores,
@@ -78,6 +81,7 @@ class FakeModel:
         capabilities: Iterable[Capability] | None = None,
     ) -> None:
         self.id = id
+        self.cacheable = False  # its answers take no time, and tests count its calls
         self.kind: Architecture = kind
         self.seed = seed
         self.seconds = seconds
@@ -192,9 +196,11 @@ class FakeModel:
         text = self._read(request.prompt)
         if text is None or not request.prompt.messages:
             return _failure(text)
-        known = self._known(request.prompt)
+        if found := fault(request) or _too_much(request.constraint):
+            return found
+        known = request.constraint.texts if isinstance(request.constraint, OneOf) else self._known(request.prompt)
         said, nats = self._script(text), -0.5
-        if said is None and known:
+        if request.constraint is not None or (said is None and known):
             logits = self._logits(request.prompt, text, known)
             if request.temperature > 0:  # Gumbel's trick: the largest of logit + T * noise is a sample at temperature T
                 noise = [_gumbel(request.seed, text, answer) for answer in known]
@@ -285,13 +291,22 @@ def _failure(text: str | None) -> Failure:
     return Failure("empty_prompt", "The prompt is empty.")
 
 
+def _too_much(constraint: Constraint | None) -> Failure | None:
+    if isinstance(constraint, OneOf):
+        return None if constraint.texts else Failure("constraint", "The list of allowed answers is empty.")
+    if constraint is None:
+        return None
+    kind = type(constraint).__name__
+    return Failure("constraint", f"The fake model can keep to a list of answers (OneOf), and to no {kind}.")
+
+
 def _cut(text: str, request: GenerateRequest) -> tuple[str, str]:
     """The text up to the first stop string or `max_tokens` words, and why it ended."""
-    ends = [text.index(stop) for stop in request.stop if stop and stop in text]
+    ends = [text.index(stop) for stop in request.stop if stop in text]
     kept, why = (text[: min(ends)], "stop") if ends else (text, "end")
     words = list(re.finditer(r"\S+", kept))
     if len(words) > request.max_tokens:
-        return kept[: words[request.max_tokens - 1].end()] if request.max_tokens > 0 else "", "length"
+        return kept[: words[request.max_tokens - 1].end()], "length"
     return kept, why
 
 

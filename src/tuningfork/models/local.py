@@ -28,6 +28,7 @@ from ..model import (
     TuneItem,
     Vector,
 )
+from .architecture import CAPABILITIES
 
 if TYPE_CHECKING:
     from ..engine.adapters.lora import Lora
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class LocalModel:
-    """A causal model or an encoder from a folder, in transformers' layout."""
+    """A causal model, an encoder-decoder or an encoder from a folder, in transformers' layout."""
 
     def __init__(self, id: str, folder: Path, cache_folder: Path) -> None:
         # Read once, when torch loads. Threads that wait for each other by spinning are slow on a busy machine: beside
@@ -44,11 +45,12 @@ class LocalModel:
         # either way.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from ..engine.device import choose
+        from ..engine.identity import tokenizer_of
+        from ..engine.opening import load
         from ..engine.render import Renderer
-        from ..engine.weights import load, tokenizer_of
 
         self.id = id
-        self._weights: Weights = load(folder, choose(cache_folder))
+        self._weights: Weights = load(folder, choose(cache_folder), cache_folder)
         self._tokenizer = tokenizer_of(folder)
         self._renderer: Renderer = Renderer(self._weights.tokenizer)
         self._lora: Lora | None = None
@@ -74,18 +76,22 @@ class LocalModel:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """A causal model can all; an encoder embeds and is tuned."""
-        if self._weights.causal:
-            return frozenset({"score", "generate", "embed", "tune"})
-        return frozenset({"embed", "tune"})
+        """A causal model can all; an encoder embeds and is tuned; an encoder-decoder can all but be tuned."""
+        return CAPABILITIES[self._weights.kind]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user about how this model runs here, such as that it reads every prompt whole."""
+        return tuple(self._weights.notes)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores | Failure]:
         """Log-probabilities in nats of every choice."""
-        from ..engine.score import score
+        from ..engine import score, seq2seq
 
         self._must("score")
+        run = seq2seq.score if self._weights.seq2seq else score.score
         with self._worn():
-            return score(self._weights, self._renderer, requests)
+            return run(self._weights, self._renderer, requests)
 
     def generate(
         self, requests: Sequence[GenerateRequest], on_text: Callable[[int, str], None] | None = None
@@ -99,10 +105,11 @@ class LocalModel:
 
     def embed(self, requests: Sequence[EmbedRequest]) -> list[Vector | Failure]:
         """Float32 vectors."""
-        from ..engine.embed import embed
+        from ..engine import embed, seq2seq
 
+        run = seq2seq.embed if self._weights.seq2seq else embed.embed
         with self._worn():
-            return embed(self._weights, self._renderer, requests)
+            return run(self._weights, self._renderer, requests)
 
     def tune(
         self, recipe: Recipe, items: Sequence[TuneItem], hold: Sequence[TuneItem], start: Adapter | None = None
@@ -110,6 +117,7 @@ class LocalModel:
         """A new adapter on these base weights; this model itself stays as it is."""
         from ..engine.train import tune
 
+        self._must("tune")
         with self._lock:
             return tune(self._weights, self._renderer, self.id, recipe, items, hold, start)
 
@@ -124,7 +132,9 @@ class LocalModel:
 
     def _must(self, capability: Capability) -> None:
         if capability not in self.capabilities:
-            raise ModelError(f"{self.id} is an encoder: it can embed and be tuned, and can't {capability}.")
+            what = "an encoder" if self._weights.encoder else "an encoder-decoder, which this version does not tune yet"
+            can = ", ".join(sorted(self.capabilities))
+            raise ModelError(f"{self.id} can't {capability}: it is {what}. It can {can}.")
 
     @contextmanager
     def _worn(self) -> Iterator[None]:

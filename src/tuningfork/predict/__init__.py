@@ -1,5 +1,6 @@
 """candidate x models x inputs -> predictions. The race, `tuningfork predict` and the server all come through here."""
 
-from .run import predict
+from .blocks import in_blocks
+from .run import answerer, predict
 
-__all__ = ["predict"]
+__all__ = ["answerer", "in_blocks", "predict"]

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from ..candidate import Prediction, Single
+from ..candidate import Decoding, Prediction, Single
 from ..model import Answer, Failure, GenerateRequest, Model
 from ..task import Inputs, Prompt
 from .shots import asked, prompter, read_all
@@ -25,7 +25,7 @@ def answerer(
     how = candidate.decoding
 
     def ask(block: list[Prompt]) -> Sequence[Answer | Failure]:
-        return model.generate([GenerateRequest(p, how.max_tokens, how.stop, how.temperature) for p in block])
+        return model.generate([_request(prompt, how) for prompt in block])
 
     def read(reply: Answer) -> Prediction:
         confidence = None if reply.nats is None else math.exp(min(reply.nats, 0.0))
@@ -38,6 +38,17 @@ def answerer(
         return Prediction(label, confidence=confidence, usage=reply.usage, trace={"text": reply.text})
 
     return lambda block: read_all(asked(prompts(block), ask), read)
+
+
+def _request(prompt: Prompt, how: Decoding) -> GenerateRequest:
+    return GenerateRequest(
+        prompt,
+        max_tokens=how.max_tokens,
+        stop=how.stop,
+        temperature=how.temperature,
+        top_p=how.top_p,
+        constraint=how.constraint,
+    )
 
 
 def read_label(text: str, labels: Sequence[str], words: Sequence[str] = ()) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..candidate import Shot, Single, Template
 from ..errors import UnknownName
@@ -68,26 +69,34 @@ def render(template: Template, inputs: Inputs, shots: Sequence[Shot] = ()) -> Pr
     Raises UnknownName when a place of the template is no column of the inputs.
     """
     *leading, turn = template.messages
-    messages = [_filled(message, inputs) for message in leading]
+    messages = [_filled(message, inputs)[0] for message in leading]
     for shot in shots:
-        messages += [_filled(turn, dict(shot.inputs)), Message("assistant", shot.answer)]
+        messages += [_filled(turn, dict(shot.inputs))[0], Message("assistant", shot.answer)]
     fixed = [not PLACE.search(plain_text(message.content)) for message in leading] + [True] * (2 * len(shots))
     shared = fixed.index(False) if False in fixed else len(fixed)
-    return Prompt((*messages, _filled(turn, inputs)), shared)
+    asked, loose = _filled(turn, inputs)
+    return Prompt((*messages, asked), shared, loose=loose)
 
 
 def prompt_for(candidate: Single, inputs: Inputs, shots: Sequence[Shot] = ()) -> Prompt:
     """What `candidate` asks its model about `inputs`, shown these shots; without a template, the plain input."""
     if candidate.prompt is None:
-        return Prompt((Message("user", plain_input(inputs)),))
-    return render(candidate.prompt, inputs, shots)
+        text = plain_input(inputs)
+        return Prompt((Message("user", text),), overlong=candidate.overlong, loose=(0, len(text)))
+    return replace(render(candidate.prompt, inputs, shots), overlong=candidate.overlong)
 
 
-def _filled(message: Message, inputs: Inputs) -> Message:
-    def value(place: re.Match[str]) -> str:
+def _filled(message: Message, inputs: Inputs) -> tuple[Message, tuple[int, int]]:
+    """The message with its places filled, and where in it the longest of these values stands."""
+    text, at, longest = plain_text(message.content), 0, (0, 0)
+    said = ""
+    for place in PLACE.finditer(text):
         name = place.group(1)
         if name not in inputs:
             raise UnknownName("column", name, inputs, "the inputs, which the prompt asks for")
-        return plain_text(inputs[name])
-
-    return Message(message.role, PLACE.sub(value, plain_text(message.content)))
+        said += text[at : place.start()]
+        value = plain_text(inputs[name])
+        if len(value) > longest[1] - longest[0]:
+            longest = (len(said), len(said) + len(value))
+        said, at = said + value, place.end()
+    return Message(message.role, said + text[at:]), longest

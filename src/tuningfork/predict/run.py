@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from ..candidate import Candidate, Constant, Function, Prediction, Single
 from ..model import Model
 from ..task import Inputs
 from . import constant, function, generate, head, score
+from .blocks import in_blocks
 from .shots import model_of
 
 
@@ -24,16 +24,24 @@ def predict(
     """One Prediction for each input, in order, `chunk` asked at a time; `seconds` is an item's share of its chunk.
 
     Raises UnknownName when the prompt asks for a column that an input lacks, or a model was not opened. What models
-    raise (BudgetSpent) passes through.
+    raise (BudgetSpent) passes through, and so does what `inputs` raises, after the answers to what came before.
     """
-    answer = _answerer(candidate, models)
-    rows = iter(inputs)
-    while block := list(islice(rows, chunk)):
+    answer = answerer(candidate, models)
+    for block in in_blocks(inputs, chunk):
+        yield from answer(block)
+
+
+def answerer(candidate: Candidate, models: Mapping[str, Model]) -> Callable[[Sequence[Inputs]], list[Prediction]]:
+    """How `candidate` answers one block; see `predict`, which is this for block after block."""
+    ask = _answerer(candidate, models)
+
+    def answer(block: Sequence[Inputs]) -> list[Prediction]:
         begin = time.perf_counter()
-        predictions = answer(block)
+        predictions = ask(block)
         seconds = (time.perf_counter() - begin) / len(block)
-        for prediction in predictions:
-            yield replace(prediction, seconds=seconds)
+        return [replace(prediction, seconds=seconds) for prediction in predictions]
+
+    return answer
 
 
 def adapted(candidate: Single, models: Mapping[str, Model]) -> Model:

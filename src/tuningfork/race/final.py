@@ -82,7 +82,7 @@ def _probe(it: Race, trial: Trial) -> None:
     candidate = it.standing.candidate(trial.name, "final")
     name = it.standing.identity(trial.name, "final")
     inputs = [e.inputs for e in (it.split.dev or it.split.train)[: it.plan.latency_requests]]
-    models = {model: it.open_model(model) for model in it.capabilities}
+    models = {model: it.open_bare(model) for model in it.capabilities}
     for probe in it.probes:
         if candidate is None or (trial.name, name, probe.name) in it.standing.probed:
             continue

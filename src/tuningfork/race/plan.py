@@ -126,6 +126,7 @@ def start(task: Task, model: str, can: frozenset[Capability]) -> Single:
         words=words_of(task.labels),
         prompt=default_template(task) if {"score", "generate"} & can else None,
         answer_by="score" if scores else "generate",
+        overlong=task.overlong,
     )
 
 

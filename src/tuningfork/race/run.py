@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, TaskError
-from ..log import LOG_VERSION, Ended, Left, LogWriter, Resumed, RunLog, Started
+from ..log import LOG_VERSION, Ended, Left, LogWriter, Noted, Resumed, RunLog, Started
 from ..method import Method
 from ..metrics import Metric
 from ..model import Capability, Model, OpenModel
@@ -28,7 +28,7 @@ from .environment import environment
 from .final import choose_finalists, final
 from .plan import Plan, Trial
 from .rounds import race_on_dev
-from .state import Race, Standing, Watch, need_started, now
+from .state import Cache, Race, Standing, Watch, need_started, now
 
 SHOWN_CHARACTERS = 2000
 """Of an item's text, for the log."""
@@ -51,14 +51,17 @@ def race(
     plan: Plan | None = None,
     looks: int = 1,
     on_plan: Callable[[Plan], None] = lambda plan: None,
+    cache: Cache | None = None,
 ) -> RunLog:
     """Race `methods` on the task and return its log. `plan` repeats an earlier one; `looks` counts this opening of the
-    test among all of this test file. Raises DataError when nothing can run, when a race to resume is of another task,
-    or when the plan is of other models; TaskError when two methods have one name."""
+    test among all of this test file; `cache` stands before the models wherever no time is taken. Raises DataError when
+    nothing can run, when a race to resume is of another task, or when the plan is of other models; TaskError when two
+    methods have one name."""
     began = time.perf_counter()
     running, skipped = plan_.trials(task, methods, capabilities)
     _check_names(running, skipped)
-    opened = _opener(open_model)
+    bare = _opener(open_model)
+    opened = _opener(lambda name: cache.before(bare(name))) if cache else bare
     if resume:
         standing = Standing.resume(folder, watch)
         plan = Plan.from_dict(need_started(standing).plan)
@@ -67,9 +70,9 @@ def race(
         standing.write(Resumed(now()))
     else:
         standing = Standing(LogWriter(folder), watch)
-        plan = _again(plan, running, skipped) if plan else plan_.make(task, split, running, skipped, opened, doing)
+        plan = _again(plan, running, skipped) if plan else plan_.make(task, split, running, skipped, bare, doing)
     on_plan(plan)
-    it = Race(task, split, running, metrics, probes, opened, capabilities, plan, standing, doing, began)
+    it = Race(task, split, running, metrics, probes, opened, capabilities, plan, standing, doing, began, bare)
     if not resume:
         _start(it, task_data)
     _log_skipped(it, {method.name: method.family for method in methods})
@@ -77,7 +80,7 @@ def race(
         adapt_all(it)
         race_on_dev(it)
     final(it, choose_finalists(it), looks)
-    standing.write(Ended(round(time.perf_counter() - began, 2), asdict(standing.usage), "finished", now()))
+    _end(it, cache)
     standing.writer.close()
     return RunLog.read(folder)
 
@@ -132,7 +135,7 @@ def _again(plan: Plan, running: Sequence[Trial], skipped: Mapping[str, str]) -> 
 
 def _start(it: Race, task_data: Mapping[str, Any]) -> None:
     items = [_item(e, name) for name, part in (("dev", it.split.dev), ("test", it.split.test)) for e in part]
-    models = {name: it.open_model(name) for name in it.plan.rates if name in it.capabilities}
+    models = {name: it.open_bare(name) for name in it.plan.rates if name in it.capabilities}
     measures = tuple(
         {"name": m.name, "range": list(m.range), "higher_is_better": m.higher_is_better} for m in it.metrics
     )
@@ -149,6 +152,16 @@ def _start(it: Race, task_data: Mapping[str, Any]) -> None:
             time=now(),
         )
     )
+    for name, model in models.items():
+        for note in getattr(model, "notes", ()):
+            it.standing.write(Noted(f"{name}: {note}"))
+
+
+def _end(it: Race, cache: Cache | None) -> None:
+    for trouble in cache.troubles if cache else ():
+        it.standing.write(Noted(trouble))
+    seconds, counts = round(time.perf_counter() - it.began, 2), cache.counts if cache else {}
+    it.standing.write(Ended(seconds, asdict(it.standing.usage), "finished", now(), counts))
 
 
 def _log_skipped(it: Race, families: Mapping[str, str]) -> None:

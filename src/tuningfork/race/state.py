@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ..candidate import Candidate, from_dict
 from ..errors import DataError
@@ -32,7 +32,7 @@ from ..log import (
     TestOpened,
 )
 from ..metrics import Metric
-from ..model import Capability, OpenModel, Usage
+from ..model import Capability, Model, OpenModel, Usage
 from ..probes import Probe
 from ..task import Split, Task
 from .plan import FINAL_SHARE, Plan, Trial
@@ -42,6 +42,25 @@ Status = Literal["dropped", "paused", "failed", "skipped"]
 Where = tuple[str, str, SplitName]
 """Trial, identity of its candidate, split."""
 USAGE = frozenset(f.name for f in fields(Usage))
+
+
+class Cache(Protocol):
+    """Answers that models gave before. What they cost stands in their usage, so a race goes the same with and
+    without."""
+
+    def before(self, model: Model) -> Model:
+        """The model with the cache before it."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """For the last event: requests `asked`, and how many were `found`."""
+        ...
+
+    @property
+    def troubles(self) -> Sequence[str]:
+        """What the report must say of it."""
+        ...
 
 
 @dataclass
@@ -148,7 +167,8 @@ class Standing:
 
 @dataclass
 class Race:
-    """What every step of a race needs."""
+    """What every step of a race needs. Who asks for answers takes `open_model`, who takes the time `open_bare`: no
+    cache stands before that one."""
 
     task: Task
     split: Split
@@ -161,6 +181,7 @@ class Race:
     standing: Standing
     doing: Callable[[str], None]
     began: float
+    open_bare: OpenModel
 
     @property
     def metric(self) -> Metric:

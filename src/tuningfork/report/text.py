@@ -18,7 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..log import Noted, RunLog
+from ..log import Ended, Noted, RunLog
 from . import words
 from .live import LiveProgress
 from .words import Scale
@@ -64,7 +64,7 @@ def print_verdict(log: RunLog, verdict: Mapping[str, Any], console: Console) -> 
         _lines(question, said, console)
     _lines("What it holds for", [str(verdict["scope"])], console)
     _lines("Notes", [*log.started.notes, *(note.text for note in log.of(Noted))], console)
-    _lines("Spent", [_spent(verdict)], console)
+    _lines("Spent", [_spent(verdict), _from_cache(log)], console)
     names = ("report.html", "verdict.json", "log.jsonl")
     _lines("Files", [str(log.folder / name) for name in names if (log.folder / name).exists()], console, whole=True)
 
@@ -177,6 +177,15 @@ def _spent(verdict: Mapping[str, Any]) -> str:
     looks = verdict.get("test_looks", 0)
     parts.append(f"the test was opened {words.times(looks)}" if looks else "the test was not opened")
     return ", ".join(part for part in parts if part)
+
+
+def _from_cache(log: RunLog) -> str:
+    """How much of the race the cache of answers knew; empty where it knew nothing."""
+    asked, found = (sum(ended.cache.get(key, 0) for ended in log.of(Ended)) for key in ("asked", "found"))
+    if not found:
+        return ""
+    share = f"{100 * found / asked:.0f}% of {words.count(asked, 'answer')}"
+    return f"{share} had been given before and came from the cache, charged at what they took then."
 
 
 def _safe(text: str, console: Console) -> Text:

@@ -41,6 +41,18 @@ class LoraLinear(torch.nn.Module):
         self.b: torch.Tensor | None = None
         self.scale = 1.0
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The frozen weights, for models (Mamba) that take them without calling the layer, past any adapter."""
+        weight: torch.Tensor = self.base.weight
+        return weight
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """As `weight`."""
+        bias: torch.Tensor | None = self.base.bias
+        return bias
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.base(x)
         if self.a is None or self.b is None:
