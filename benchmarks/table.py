@@ -109,6 +109,8 @@ def check_of(row: Found) -> str:
     else:
         exact = f"In fp32 {check['fp32_same']} of {check['fp32_items']} answers equal plain transformers'"
         parted, sides = f"{check['differ']} of {check['answers']} answers differ from the peer's", ""
+    if not check["differ"]:
+        return f"{exact}. {parted}."
     return f"{exact}. {parted}, {check['differ_under_floor']} of them where the margin is under {floor}{sides}."
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuningfork.log import Measured
 from tuningfork.report import words
 from tuningfork.report.words import Scale
 
@@ -96,3 +98,14 @@ def test_not_told_apart_is_never_called_equal() -> None:
     verdict = {"indistinguishable": ["b"]}
     assert words.told_apart({"b": "b"}, verdict) == "not told apart"
     assert words.told_apart({"b": "c"}, verdict) == "shown to differ"
+
+
+def test_what_was_cut_of_inputs_is_said() -> None:
+    def measured(trial: str, cut: int) -> Measured:
+        return Measured(trial, "c", "dev", 0, 8, 0, 1.0, 0.1, {"tokens_in": 10, "tokens_cut": cut}, 0)
+
+    events = [measured("head@e", 1200), measured("head@e", 34), measured("lora@m", 0)]
+    log = SimpleNamespace(started=SimpleNamespace(notes=("A sample.",)), of=lambda kind: events * (kind is Measured))
+    sampled, cut = words.notes(log)
+    assert sampled == "A sample."
+    assert cut.startswith("head@e:") and "16 answers" in cut and "1,234 tokens" in cut

@@ -68,6 +68,7 @@ class Part:
         self.state_path = self.out.with_name(self.out.name + ".part.json")
         self._whole = self.out.with_name(self.out.name + ".part.whole")
         self.added, self.state, self.restart, self.resumable = added, state, restart, resumable
+        self._source = state.source
         self._digest = hashlib.sha256()
         self._saved, self._saved_at = state, time.monotonic()
         self._line: Line
@@ -114,8 +115,11 @@ class Part:
             passed += 1
         if passed < self.state.rows or (passed and digest.hexdigest() != self.state.digest):
             short = f"has only {passed:,} rows" if passed < self.state.rows else "begins with other rows"
-            raise UserError(self._other(f"are answers to others than what is read now: {self.state.source!r} {short}"))
+            raise UserError(
+                self._other(f"answer those of {self.state.source!r} as it was, and {self._source!r} {short}")
+            )
         self._digest = digest
+        self.state = replace(self.state, source=self._source)  # it may have been moved
 
     def add(self, answered: Iterable[tuple[Mapping[str, Any], Sequence[Any], bool]]) -> None:
         """Append a block of rows: each with its added values and whether it failed. Raises DataError where the disk
@@ -188,7 +192,7 @@ class Part:
     def _lines(self) -> Line:
         ending = self.out.suffix.lower()
         if ending in PARQUET:
-            return pairs if not _is_parquet(self.state.source) else lambda row, values: pairs({}, values)
+            return pairs if not _is_parquet(self._source) else lambda row, values: pairs({}, values)
         if ending in (".jsonl", ".ndjson"):
             return jsonl(self.added)
         return Table("\t" if ending == ".tsv" else ",", self.added, self.state.header)
@@ -216,7 +220,7 @@ class Part:
         if self.path.stat().st_size < found.bytes:
             short = f"were {found.bytes:,} bytes, and {self.path.name} has only {self.path.stat().st_size:,}"
             raise UserError(self._other(short, found))
-        return replace(found, source=self.state.source, header=tuple(found.header))
+        return replace(found, header=tuple(found.header))
 
     def _other(self, what: str, found: State | None = None) -> str:
         rows = (found or self.state).rows

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..log import Born, Left, Noted, RunLog, Trained
+from ..log import Born, Left, RunLog, Trained
 from . import charts, words
 from .disagree import disagreements
 from .words import Scale
@@ -280,7 +280,7 @@ def _configuration(log: RunLog) -> dict[str, Any]:
     """All that the run was set to, from the log alone."""
     plan = {key: value for key, value in log.started.plan.items() if key != "trials"}
     return {
-        "notes": [*log.started.notes, *(note.text for note in log.of(Noted))],
+        "notes": words.notes(log),
         "blocks": [
             ("Task", _pretty(log.started.task)),
             ("Plan", _pretty(plan)),

@@ -18,7 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..log import Ended, Noted, RunLog
+from ..log import Ended, RunLog
 from . import words
 from .live import LiveProgress
 from .words import Scale
@@ -63,7 +63,7 @@ def print_verdict(log: RunLog, verdict: Mapping[str, Any], console: Console) -> 
     for question, said in words.answers(verdict, scale):
         _lines(question, said, console)
     _lines("What it holds for", [str(verdict["scope"])], console)
-    _lines("Notes", [*log.started.notes, *(note.text for note in log.of(Noted))], console)
+    _lines("Notes", words.notes(log), console)
     _lines("Spent", [_spent(verdict), _from_cache(log)], console)
     names = ("report.html", "verdict.json", "log.jsonl")
     _lines("Files", [str(log.folder / name) for name in names if (log.folder / name).exists()], console, whole=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..log import RunLog
+from ..log import Measured, Noted, RunLog
 
 FAMILIES: Mapping[str, str] = {
     "baseline": "baseline",
@@ -23,6 +23,26 @@ FAMILIES: Mapping[str, str] = {
     "yours": "yours",
 }
 """Family -> what a person reads."""
+
+
+def notes(log: RunLog) -> list[str]:
+    """What the report must say beside its figures: what the split and the race noted, and what was cut."""
+    return [*log.started.notes, *(note.text for note in log.of(Noted)), *_cut(log)]
+
+
+def _cut(log: RunLog) -> list[str]:
+    """A sentence for each trial whose inputs were longer than its model reads."""
+    tokens: dict[str, float] = {}
+    items: dict[str, int] = {}
+    for event in log.of(Measured):
+        tokens[event.trial] = tokens.get(event.trial, 0) + event.usage.get("tokens_cut", 0)
+        items[event.trial] = items.get(event.trial, 0) + event.items
+    return [
+        f"{trial}: some inputs are longer than its model reads. Of {items[trial]} answers, {cut:,.0f} tokens of input "
+        "were cut."
+        for trial, cut in tokens.items()
+        if cut
+    ]
 
 
 @dataclass(frozen=True)
