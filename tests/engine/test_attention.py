@@ -43,7 +43,7 @@ def test_equals_one_softmax_over_spans_and_own_tokens(dtype, lengths, shared, si
     query, key, value = (drawn(sum(lengths), heads, dice, size).to(dtype) for heads in (HEADS, KEY_HEADS, KEY_HEADS))
     held = [tuple(drawn(n, KEY_HEADS, dice, size).to(dtype) for _ in "kv") for n in shared]
     reach = (sum(lengths), lengths[0])  # the second span belongs to the first row alone
-    spans = [Span(0, end, {0: (k[0], v[0])}) for (k, v), end in zip(held, reach, strict=False)]
+    spans = [Span(0, end, attention.held({0: (k[0], v[0])})) for (k, v), end in zip(held, reach, strict=False)]
     layout = Layout.of(lengths, dtype, torch.device("cpu"))
     with torch.inference_mode():
         found, _ = attention.attend(MODULE, query, key, value, None, shared=Shared(layout, spans))
@@ -70,7 +70,7 @@ def test_scores_beyond_all_reason_are_computed_from_their_maximum(dtype, large):
     layout = Layout.of([6], dtype, torch.device("cpu"))
     with torch.inference_mode():
         found, _ = attention.attend(
-            MODULE, query, key, value, None, shared=Shared(layout, [Span(0, 6, {0: tuple(span)})])
+            MODULE, query, key, value, None, shared=Shared(layout, [Span(0, 6, attention.held({0: tuple(span)}))])
         )
     keys, values = (torch.cat([s[None], own], 2).float() for s, own in zip(span, (key, value), strict=True))
     assert (found[0].float() - whole(query.float(), keys, values)).abs().max() < ERROR[dtype]

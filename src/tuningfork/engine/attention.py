@@ -20,6 +20,7 @@ g = Hq / Hk, D head size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -68,7 +69,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens `begin` to `end` of a pass come after the same beginning. `keys_values[layer]`: each (Hk, P, D)."""
+    """Tokens `begin` to `end` of a pass come after the same beginning. `keys_values[layer]` as `held` makes them: (Hk, P,
+    D + 1) and (Hk, P, D); in training as they came from their pass, each (Hk, P, D)."""
 
     begin: int
     end: int
@@ -77,8 +79,9 @@ class Span:
 
 @dataclass
 class Past:
-    """What rows wrote before, a token a row in each pass: `keys_values[layer]` are buffers (B, Hk, S, D); this pass's
-    go to `at` (B,) of each row, which then sees what `unseen` (B, S), added to scores, lets it see."""
+    """What rows wrote before, a token a row in each pass: `keys_values[layer]` are buffers (B, Hk, S, D), contiguous, or
+    each product would copy them; this pass's go to `at` (B,) of each row, which then sees what `unseen` (B, S), added
+    to scores, lets it see."""
 
     keys_values: dict[int, KeysValues]
     at: torch.Tensor
@@ -94,6 +97,12 @@ class Shared:
     spans: Sequence[Span] = ()
     past: Past | None = None
     kept: dict[int, KeysValues] | None = None
+
+
+def held(kept: Mapping[int, KeysValues]) -> dict[int, KeysValues]:
+    """A pass's own keys and values, ready for others to attend to. Keys get the dimension that takes the reference
+    off."""
+    return {layer: (F.pad(keys, (0, 1), value=-1.0), values.contiguous()) for layer, (keys, values) in kept.items()}
 
 
 def attend(
@@ -157,13 +166,14 @@ def _blocks(
     heads, tokens, size = query.shape
     key_heads = key.shape[0]
     outs, all_nats = [], []
+    padded = F.pad(key, (0, 1), value=-1.0)
     for begin in range(0, tokens, BLOCK):
         here = slice(begin, min(begin + BLOCK, tokens))
         q = query[:, here].reshape(1, key_heads, -1, here.stop - begin, size)
         out, nats = _causal(q, key[None, :, here], value[None, :, here], unseen[here, here])
         out, nats = out[0].permute(2, 0, 1, 3).reshape(-1, heads, size), nats[0].permute(2, 0, 1).reshape(-1, heads)
         if begin:
-            out, nats = _with_span(query[:, here], out, nats, (key[:, :begin], value[:, :begin]))
+            out, nats = _with_span(query[:, here], out, nats, (padded[:, :begin], value[:, :begin]))
         outs.append(out)
         all_nats.append(nats)
     return torch.cat(outs), torch.cat(all_nats)
@@ -179,7 +189,7 @@ def _causal(
     first = (query * key[:, :, None, :1]).sum(-1)
     reference = torch.maximum(itself, first)
     q = torch.cat([query, reference[..., None]], -1).view(rows * key_heads, group * width, size + 1)
-    k = _with_minus_one(key).reshape(rows * key_heads, width, size + 1)
+    k = F.pad(key, (0, 1), value=-1.0).reshape(rows * key_heads, width, size + 1)
     v = value.reshape(rows * key_heads, width, size)
     if unseen.dim() == 3:
         unseen = unseen[:, None, None]
@@ -193,10 +203,15 @@ def _causal(
         outs.append(torch.bmm(weights, v[part]))
         totals.append(weights.sum(-1))
     out, total = torch.cat(outs), torch.cat(totals)
-    if not torch.isfinite(total).all():
+    if not _finite(total):
         return _causal_exact(query, key, value, unseen)
     out = (out / total[..., None]).view(query.shape)
     return out, (reference.float() + total.view(reference.shape).float().log())
+
+
+def _finite(totals: torch.Tensor) -> bool:
+    """Whether sums of exponentials are all numbers: what is not makes their sum what is not."""
+    return math.isfinite(float(totals.sum()))
 
 
 def _causal_exact(
@@ -217,10 +232,10 @@ def _with_span(
     group = heads // key_heads
     q = query.reshape(key_heads, group * tokens, size)
     seen = nats.transpose(0, 1).reshape(key_heads, group * tokens)
-    first = (q * key[:, :1]).sum(-1)
+    first = (q * key[:, :1, :size]).sum(-1)
     reference = torch.maximum(seen.to(q.dtype), first)
     q = torch.cat([q, reference[..., None]], -1)
-    k = _with_minus_one(key).transpose(1, 2)
+    k = key.transpose(1, 2)
     outs, totals = [], []
     each = max(64, SCORES // (key_heads * long))
     for part in range(0, group * tokens, each):
@@ -229,8 +244,8 @@ def _with_span(
         totals.append(weights.sum(-1))
     told, total = (outs[0], totals[0]) if len(outs) == 1 else (torch.cat(outs, 1), torch.cat(totals, 1))
     total = total.float()
-    if not torch.isfinite(total).all():
-        scores = q[..., :size].float() @ key.transpose(1, 2).float()
+    if not _finite(total):
+        scores = q[..., :size].float() @ key[..., :size].transpose(1, 2).float()
         top = torch.maximum(scores.amax(-1), seen)
         weights = torch.exp(scores - top[..., None])
         told, total, reference = (weights @ value.float()).to(q.dtype), weights.sum(-1), top
@@ -254,9 +269,11 @@ def _written(
     values[every, :, past.at] = value.transpose(0, 1)
     q = query.transpose(0, 1).view(rows, keys.shape[1], -1, size)
     scores = (q @ keys.transpose(-1, -2)).float() + past.unseen[:, None, None]
-    nats = torch.logsumexp(scores, -1)
-    out = torch.exp(scores - nats[..., None]).to(q.dtype) @ values
-    return out.view(rows, heads, size), nats.view(rows, heads)
+    top = scores.amax(-1, keepdim=True)
+    weights = scores.sub_(top).exp_()
+    total = weights.sum(-1, keepdim=True)
+    out = weights.div_(total).to(q.dtype) @ values
+    return out.view(rows, heads, size), (top + total.log()).view(rows, heads)
 
 
 def _trained(
@@ -279,11 +296,6 @@ def _trained(
         unseen = F.pad(unseen, (keys.shape[1], 0))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=unseen, scale=scale, enable_gqa=True)
     return out.transpose(1, 2).reshape(rows * width, heads, size)[layout.flat]
-
-
-def _with_minus_one(key: torch.Tensor) -> torch.Tensor:
-    """Keys (..., D) with the dimension that takes the reference off: (..., D + 1)."""
-    return F.pad(key, (0, 1), value=-1.0)
 
 
 ALL_ATTENTION_FUNCTIONS.register(NAME, attend)

@@ -29,7 +29,7 @@ from .rows import Beginnings, Row
 from .tree import Node, grow
 from .weights import Weights
 
-SLOTS = 32
+SLOTS = 64
 """Most rows side by side."""
 ENTER = 8
 """Rows enter when so many slots are free: prefilling them together is cheaper than one by one."""
@@ -109,14 +109,11 @@ class Slots:
 
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
         device, n = self._weights.device, len(self._live)
-        seen = max(self._lengths) + 1
-        self._reserve(seen)
+        room = self._reserve(max(self._lengths) + 1)
         at = torch.tensor(self._lengths, device=device)
-        unseen = torch.zeros((n, seen), device=device)
-        unseen.masked_fill_(torch.arange(seen, device=device) > at[:, None], float("-inf"))
-        past = Past(
-            {layer: (k[:n, :, :seen], v[:n, :, :seen]) for layer, (k, v) in self._keys_values.items()}, at, unseen
-        )
+        unseen = torch.zeros((n, room), device=device)
+        unseen.masked_fill_(torch.arange(room, device=device) > at[:, None], float("-inf"))
+        past = Past({layer: (k[:n], v[:n]) for layer, (k, v) in self._keys_values.items()}, at, unseen)
         positions = [row.begin + length for row, length in zip(self._live, self._lengths, strict=True)]
         out = self._weights.body(
             input_ids=torch.tensor([list(tokens)], device=device),
@@ -170,15 +167,17 @@ class Slots:
         heads, _, size = own.shape
         return own.new_zeros((self._slots, heads, 0, size))
 
-    def _reserve(self, width: int) -> None:
-        """Room for so many tokens a row. Zeros, since what is not seen is multiplied by 0 and must be a number."""
+    def _reserve(self, width: int) -> int:
+        """Room for so many tokens a row, little more: all of it is multiplied. Gives how many there is room for. Zeros,
+        since what is not seen is multiplied by 0 and must be a number."""
         have = next(iter(self._keys_values.values()))[0].shape[2]
-        if width > have:
-            more = max(STRIDE, have // 2, width - have)
-            self._keys_values = {
-                layer: (_widened(keys, more), _widened(values, more))
-                for layer, (keys, values) in self._keys_values.items()
-            }
+        if width <= have:
+            return have
+        more = max(STRIDE, width - have)
+        self._keys_values = {
+            layer: (_widened(keys, more), _widened(values, more)) for layer, (keys, values) in self._keys_values.items()
+        }
+        return have + more
 
     def _spans(self) -> list[Span]:
         """The beginnings that live rows follow, each for the places of its rows, which stand together."""

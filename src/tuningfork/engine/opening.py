@@ -244,7 +244,7 @@ def _shares(weights: Weights) -> bool:
         kept: dict[int, attention.KeysValues] = {}
         first = rows_.forward(weights, [rows_.build(0, begun.ids, ())], kept=kept)
         rows = [rows_.build(i, tokens[cut:end], (), begun) for i, end in enumerate((whole, short))]
-        rest = rows_.forward(weights, rows, [attention.Span(0, whole + short - 2 * cut, kept)])
+        rest = rows_.forward(weights, rows, [attention.Span(0, whole + short - 2 * cut, attention.held(kept))])
         found = torch.cat([first, rest]).float()
         expected = torch.cat([reference, reference[cut:short]])
         gap = (found - expected).abs().mean() / reference.std()

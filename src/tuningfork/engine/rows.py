@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import torch
 
-from .attention import KeysValues, Layout, Shared, Span
+from .attention import KeysValues, Layout, Shared, Span, held
 from .tree import Node
 from .weights import Weights
 
@@ -147,7 +147,7 @@ class Beginnings:
     def before(self, rows: Sequence[Row]) -> list[Span]:
         """What the rows of a pass share, outermost first. Rows of a node must stand together."""
         needed = dict.fromkeys(node for row in rows if row.node for node in row.node.line())
-        self._held = {node: held for node, held in self._held.items() if node in needed}
+        self._held = {node: own for node, own in self._held.items() if node in needed}
         missing = [node for node in needed if node not in self._held]
         depth = {node: len(node.line()) for node in missing}
         for level in sorted(set(depth.values())):
@@ -161,10 +161,7 @@ class Beginnings:
         begin = 0
         for node in nodes:
             part = slice(begin, begin + len(node.ids))
-            self._held[node] = {
-                layer: (keys[:, part].contiguous(), values[:, part].contiguous())
-                for layer, (keys, values) in kept.items()
-            }
+            self._held[node] = held({layer: (k[:, part], v[:, part]) for layer, (k, v) in kept.items()})
             begin = part.stop
 
     def _spans(self, rows: Sequence[Row]) -> list[Span]:

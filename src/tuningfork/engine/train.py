@@ -30,7 +30,7 @@ from ..task import Prompt
 from . import choices as choices_
 from . import rows as rows_
 from .adapters import lora as lora_
-from .attention import KeysValues, Span
+from .attention import KeysValues, Span, held
 from .embed import pooled, token_ids
 from .fit import fitted
 from .render import Renderer, common
@@ -380,7 +380,7 @@ def _prefix(run: _Run, rows: Sequence[Row]) -> list[Span]:
         return []
     kept: dict[int, KeysValues] = {}
     rows_.forward(run.weights, [rows_.build(0, run.beginning.ids, ())], kept=kept)
-    return [Span(0, sum(len(row.ids) for row in rows), kept)]
+    return [Span(0, sum(len(row.ids) for row in rows), kept if torch.is_grad_enabled() else held(kept))]
 
 
 @torch.no_grad()

@@ -3,7 +3,8 @@
 A model that answers learns to say the wanted answer to the very prompt that `predict` will ask, demonstrations
 included. With few labels the loss is over these labels only, so nothing is spent on learning to write. An encoder
 learns together with a linear head on its pooled vector. Everything is trained behind the model's own `tune`; this
-file says on what, how far, and within which share. Hold decides when to stop.
+file says on what, how far, and within which share. Hold decides when to stop; going on from an earlier rung, that has
+been decided, and hold is learnt too.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ class Lora:
         one = single(start, self.name)
         if bench.models[one.model].capabilities & {"score", "generate"}:
             asked = asking(one, bench, one.shots)
-            train, hold = (_asked_items(asked, bench, part) for part in (bench.train, bench.hold))
+            train, hold = (_asked_items(asked, bench, part) for part in _parts(bench))
             tuned = self._tune(one, bench, train, hold, self._recipe(one, bench, 1e-3, 10.0))
             return replace(asked, adapter=tuned.adapter)
         if not one.labels:
             raise MethodError(f"{one.model} is an encoder: it can learn labels and can't learn to write.")
-        train, hold = (_encoder_items(one, part) for part in (bench.train, bench.hold))
+        train, hold = (_encoder_items(one, part) for part in _parts(bench))
         tuned = self._tune(one, bench, train, hold, self._recipe(one, bench, 1e-3, 12.0))
         if tuned.head is None:
             raise MethodError(f"{one.model} tuned its weights but gave no head for the labels.")
@@ -79,6 +80,13 @@ class Lora:
             return bench.models[one.model].tune(recipe, items, hold, _before(one, bench))
         except ModelError as error:
             raise MethodError(f"{one.model} could not be tuned: {error}") from error
+
+
+def _parts(bench: Bench) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """What to learn from and what to choose on."""
+    if isinstance(bench.mine, Single):
+        return (*bench.train, *bench.hold), ()
+    return bench.train, bench.hold
 
 
 def _before(one: Single, bench: Bench) -> Adapter | None:
