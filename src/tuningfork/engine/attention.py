@@ -69,8 +69,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens `begin` to `end` of a pass come after the same beginning. `keys_values[layer]` as `held` makes them: (Hk, P,
-    D + 1) and (Hk, P, D); in training as they came from their pass, each (Hk, P, D)."""
+    """Tokens `begin` to `end` of a pass come after the same beginning. `keys_values[layer]` as `held` makes them:
+    (Hk, P, D + 1) and (Hk, P, D); in training as they came from their pass, each (Hk, P, D)."""
 
     begin: int
     end: int
@@ -79,9 +79,9 @@ class Span:
 
 @dataclass
 class Past:
-    """What rows wrote before, a token a row in each pass: `keys_values[layer]` are buffers (B, Hk, S, D), contiguous, or
-    each product would copy them; this pass's go to `at` (B,) of each row, which then sees what `unseen` (B, S), added
-    to scores, lets it see."""
+    """What rows wrote before, a token a row in each pass: `keys_values[layer]` are buffers (B, Hk, S, D), contiguous,
+    or each product would copy them; this pass's go to `at` (B,) of each row, which then sees what `unseen` (B, S),
+    added to scores, lets it see."""
 
     keys_values: dict[int, KeysValues]
     at: torch.Tensor
