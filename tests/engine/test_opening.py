@@ -216,3 +216,14 @@ def test_positions_that_turn_with_length_are_not_shared(make, tmp_path):
     config["rope_parameters"] = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
     (folder / "config.json").write_text(json.dumps(config))
     assert not load(folder, make.cpu).shares
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_encoders_lie_in_one_pass(tiny, kind):
+    assert tiny(kind).model._weights.shares
+
+
+def test_an_encoder_whose_attention_is_its_own_is_read_with_padding(tiny, make, monkeypatch, tmp_path):
+    monkeypatch.setattr(opening.rows_, "forward", lambda weights, rows: torch.zeros(sum(len(r.ids) for r in rows), 32))
+    model = make.open(make.model("bert", tmp_path))
+    assert not model._weights.shares

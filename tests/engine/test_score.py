@@ -231,4 +231,4 @@ def test_real_weights_decide_the_same_alone_and_together():
     margin = np.abs(together @ [1, -1])
     differ = together.argmax(1) != alone.argmax(1)
     assert noise.mean() < 0.25, noise
-    assert not differ[margin > noise.max()].any() and differ.mean() <= 0.05
+    assert not differ[margin > noise.max()].any() and differ.sum() <= max(1, 0.005 * len(differ))

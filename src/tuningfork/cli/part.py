@@ -57,7 +57,8 @@ class Part:
     """NAME.part, opened for appending: `with Part(...) as part: part.go_on(rows); part.add(...); part.finish()`.
 
     `resumable` is false for rows that can't be read a second time: then no state is kept. Raises DataError where
-    nothing can be written, and UserError where NAME.part holds something else than this command would write.
+    nothing can be written, and UserError where NAME.part and its state hold something else than this command would
+    write; a NAME.part without a state is begun anew.
     """
 
     def __init__(

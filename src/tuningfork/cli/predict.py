@@ -139,7 +139,8 @@ def _say_done(progress: Progress, name: str, rows: int, failed: int, before: int
 def _say_how_to_go_on(part: Part, again: str) -> None:
     rows = part.state.rows
     if not part.resumable:
-        text = f"Rows from stdin can't be read again; what was answered is in {part.path}." if rows else ""
+        kept = f"what was answered is in {part.path}, until another command writes to {part.out}"
+        text = f"Rows from stdin can't be read again; {kept}." if rows else ""
     else:
         text = f"Go on with: {again}"
     click.echo(f"\nStopped after row {rows:,}. {text}", err=True)

@@ -20,7 +20,6 @@ g = Hq / Hk, D head size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -32,9 +31,12 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 NAME = "tuningfork_shared_prefix"
 SCORES = 1 << 22
-"""Most scores held at a time: 8 MiB in bf16, which stays in a processor's cache."""
+"""Scores held at a time, where a row has not more: 8 MiB in bf16, which stay in a processor's cache."""
 BLOCK = 256
-"""A row longer than this attends to its own tokens block by block, so that nothing above the diagonal is computed."""
+"""A longer row that runs on attends to its own tokens block by block, so that little above the diagonal is computed."""
+
+LARGEST = 1e30
+"""A sum of exponentials above this may overflow once it is multiplied by values."""
 
 KeysValues = tuple[torch.Tensor, torch.Tensor]
 
@@ -42,29 +44,45 @@ KeysValues = tuple[torch.Tensor, torch.Tensor]
 @dataclass(frozen=True)
 class Layout:
     """How rows lie in a pass. `padded` (R, T) says which token stands at a row's place (its first one beyond its end),
-    `flat` (N,) where in (R, T) a token stands. `unseen` is added to scores: (T, T) for rows that simply run on, (R, T,
-    T) for trees."""
+    `flat` (N,) where in (R, T) a token stands. `unseen` is added to scores: (T, T) for rows that simply run on,
+    (R, T, T) for trees, (R, 1, T) for rows that are read both ways."""
 
     rows: int
     width: int
+    ends: tuple[int, ...]
     padded: torch.Tensor
     flat: torch.Tensor
     unseen: torch.Tensor
 
     @classmethod
     def of(
-        cls, lengths: Sequence[int], dtype: torch.dtype, device: torch.device, seen: torch.Tensor | None = None
+        cls,
+        lengths: Sequence[int],
+        dtype: torch.dtype,
+        device: torch.device,
+        seen: torch.Tensor | None = None,
+        both_ways: bool = False,
     ) -> Layout:
-        """Rows of these lengths, which run on where `seen` (R, T, T) does not say otherwise."""
+        """Rows of these lengths, which run on where `seen` (R, T, T) does not say otherwise; with `both_ways` a token
+        sees all of its row."""
         starts = torch.tensor([0, *accumulate(lengths)][:-1])[:, None]
         places = torch.arange(max(lengths))[None]
         real = places < torch.tensor(lengths)[:, None]
         padded = torch.where(real, starts + places, starts)
-        if seen is None:
+        if both_ways:
+            seen = real[:, None]
+        elif seen is None:
             seen = torch.ones((max(lengths), max(lengths)), dtype=torch.bool).tril()
         unseen = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
         flat = real.flatten().nonzero()[:, 0]
-        return cls(len(lengths), max(lengths), padded.flatten().to(device), flat.to(device), unseen.to(device))
+        return cls(
+            len(lengths),
+            max(lengths),
+            tuple(accumulate(lengths)),
+            padded.flatten().to(device),
+            flat.to(device),
+            unseen.to(device),
+        )
 
 
 @dataclass(frozen=True)
@@ -114,11 +132,17 @@ def attend(
     scaling: float | None = None,
     dropout: float = 0.0,
     shared: Shared | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """The registered function: `query` (1, Hq, N, D), `key`, `value` (1, Hk, N, D). Returns (1, N, Hq, D)."""
     if shared is None:
         raise RuntimeError("a pass through shared-prefix attention must say what it shares")
+    if softcap is not None or s_aux is not None:
+        raise RuntimeError(
+            "scores that are capped, or share their weight with a sink, are not those that are joined here"
+        )
     layer = int(getattr(module, "layer_idx", 0) or 0)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     if shared.kept is not None:
@@ -147,12 +171,15 @@ def _own(
     """Each row's attention to its own tokens: (N, Hq, D), and the log-sum-exp of its scores, fp32 (N, Hq)."""
     heads, _, size = query.shape
     key_heads, rows, width = key.shape[0], layout.rows, layout.width
-    if rows == 1 and width > BLOCK and layout.unseen.dim() == 2:
-        return _blocks(query, key, value, layout.unseen)
+    if width > BLOCK and layout.unseen.dim() == 2:
+        ends = layout.ends
+        parts = [slice(begin, end) for begin, end in zip((0, *ends), ends, strict=False)]
+        told = [_blocks(query[:, part], key[:, part], value[:, part], layout.unseen) for part in parts]
+        return torch.cat([out for out, _ in told]), torch.cat([nats for _, nats in told])
     q = query.transpose(0, 1)[layout.padded].view(rows, width, key_heads, -1, size).permute(0, 2, 3, 1, 4)
     k = key.transpose(0, 1)[layout.padded].view(rows, width, key_heads, size).transpose(1, 2)
     v = value.transpose(0, 1)[layout.padded].view(rows, width, key_heads, size).transpose(1, 2)
-    out, nats = _causal(q, k, v, layout.unseen)
+    out, nats = _within(q, k, v, layout.unseen)
     return (
         out.permute(0, 3, 1, 2, 4).reshape(rows * width, heads, size)[layout.flat],
         nats.permute(0, 3, 1, 2).reshape(rows * width, heads)[layout.flat],
@@ -170,7 +197,7 @@ def _blocks(
     for begin in range(0, tokens, BLOCK):
         here = slice(begin, min(begin + BLOCK, tokens))
         q = query[:, here].reshape(1, key_heads, -1, here.stop - begin, size)
-        out, nats = _causal(q, key[None, :, here], value[None, :, here], unseen[here, here])
+        out, nats = _within(q, key[None, :, here], value[None, :, here], unseen[here, here])
         out, nats = out[0].permute(2, 0, 1, 3).reshape(-1, heads, size), nats[0].permute(2, 0, 1).reshape(-1, heads)
         if begin:
             out, nats = _with_span(query[:, here], out, nats, (padded[:, :begin], value[:, :begin]))
@@ -179,7 +206,7 @@ def _blocks(
     return torch.cat(outs), torch.cat(all_nats)
 
 
-def _causal(
+def _within(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, unseen: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`query` (R, Hk, g, T, D), `key`, `value` (R, Hk, T, D), `unseen` (T, T) or (R, T, T). A token's own score is the
@@ -204,17 +231,18 @@ def _causal(
         totals.append(weights.sum(-1))
     out, total = torch.cat(outs), torch.cat(totals)
     if not _finite(total):
-        return _causal_exact(query, key, value, unseen)
+        return _exact(query, key, value, unseen)
     out = (out / total[..., None]).view(query.shape)
     return out, (reference.float() + total.view(reference.shape).float().log())
 
 
 def _finite(totals: torch.Tensor) -> bool:
-    """Whether sums of exponentials are all numbers: what is not makes their sum what is not."""
-    return math.isfinite(float(totals.sum()))
+    """Whether sums of exponentials are numbers that can still be multiplied: what is not makes their sum what is
+    not."""
+    return float(totals.sum()) < LARGEST
 
 
-def _causal_exact(
+def _exact(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, unseen: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The same from scores in fp32 and their true maximum; slow, for scores beyond all reason."""

@@ -25,6 +25,7 @@ from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from . import rows as rows_
 from . import seq2seq
 from .attention import KeysValues, Past, Shared, Span
+from .memory import free_bytes
 from .rows import Beginnings, Row
 from .tree import Node, grow
 from .weights import Weights
@@ -283,7 +284,7 @@ def _slots(weights: Weights, tokens: int) -> int:
     a_token = 2 * config.num_hidden_layers * heads * size * weights.dtype.itemsize
     memory = CPU_BYTES
     if weights.device.type == "cuda":
-        memory = torch.cuda.mem_get_info(weights.device)[0] // 2
+        memory = free_bytes(weights.device) // 3  # growing holds old and new buffers for a moment
     return int(max(1, min(SLOTS, memory // (a_token * tokens))))
 
 

@@ -57,6 +57,14 @@ def _embed(
     found: list[Vector | Failure | None],
 ) -> None:
     layer, pooling, normalise = key
+    layers = weights.net.config.get_text_config().num_hidden_layers
+    if not -layers - 1 <= layer <= layers:
+        told = (
+            f"The model has layers 0 (its embeddings) to {layers}, or -1 to {-layers - 1} from the last; not {layer}."
+        )
+        for index in members:
+            found[index] = Failure("layer", told)
+        return
     first: dict[tuple[int, ...], int] = {}
     ids: dict[int, tuple[int, ...]] = {}
     cut: dict[int, int] = {}
@@ -76,13 +84,20 @@ def _embed(
 
     values: dict[tuple[int, ...], NDArray[np.float32]] = {}
     texts = list(first)
-    for batch, vectors in rows_.in_passes(weights, rows, run):
+    lost: list[Row] = []
+    for batch, vectors in rows_.in_passes(weights, rows, run, lost):
         for row, value in zip(batch, vectors.float().cpu().numpy(), strict=True):
             values[texts[row.index]] = np.ascontiguousarray(value)
+    unfit = {texts[row.index]: rows_.no_memory(row) for row in lost}
     cost = dict(zip(texts, (spent for _, spent in sorted(rows_.tokens(rows).items())), strict=True))
     for index, own in ids.items():
         read, reused = cost[own] if first[own] == index else (0, len(own))
-        found[index] = Vector(values[own], Usage(read, tokens_reused=reused, tokens_cut=cut[index]))
+        usage = Usage(read, tokens_reused=reused, tokens_cut=cut[index])
+        found[index] = unfit.get(own) or _vector(values[own], usage)
+
+
+def _vector(values: NDArray[np.float32], usage: Usage) -> Vector | Failure:
+    return Vector(values, usage) if np.isfinite(values).all() else Failure("nan", "The model gave NaN for this text.")
 
 
 def token_ids(
@@ -97,7 +112,7 @@ def token_ids(
         ]
     faults = [renderer.unreadable(content) for content in contents]
     texts = [
-        "" if fault else "\n".join(plain_text(part) for part in _parts(content))
+        "" if fault else renderer.defused("\n".join(plain_text(part) for part in _parts(content)))
         for content, fault in zip(contents, faults, strict=True)
     ]
     encoded = weights.tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"] if texts else []
@@ -132,7 +147,7 @@ def _text_ids(weights: Weights, renderer: Renderer, content: Content) -> tuple[l
 
 def _rows(weights: Weights, texts: Sequence[tuple[int, ...]], pooling: Pooling | None) -> list[Row]:
     """A row for each text. Pooling that looks at the last token only lets texts share their beginnings."""
-    if weights.shares and pooling in (None, "last"):
+    if weights.causal and weights.shares and pooling in (None, "last"):
         return [rows_.build(i, texts[i][node.end if node else 0 :], (), node) for i, node in grow(texts)]
     return rows_.by_length([rows_.build(i, text, ()) for i, text in enumerate(texts)])
 

@@ -15,7 +15,10 @@ from typing import Any
 
 from ..store.blobs import write_atomically
 
-TOKENIZER_FILES = (
+READING_FILES = (
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "generation_config.json",
     "tokenizer*",
     "*.jinja",
     "vocab.*",
@@ -31,11 +34,11 @@ SETTLED_SECONDS = 5.0
 
 
 def tokenizer_of(folder: Path) -> str:
-    """A hash of the files that decide how text becomes tokens, chat template included."""
+    """A hash of the files that decide how text becomes tokens, chat template included, and tokens a vector."""
     digest = hashlib.sha256()
-    names = [path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)]
+    names = [path for pattern in READING_FILES for path in folder.glob(pattern)]
     for path in sorted(set(names)):
-        digest.update(path.name.encode() + path.read_bytes())
+        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

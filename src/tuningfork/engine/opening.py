@@ -65,6 +65,7 @@ def load(folder: Path, device: Device, cache_folder: Path | None = None) -> Weig
         decoder_start=_decoder_start(net, folder) if kind == "seq2seq" else 0,
     )
     if kind == "encoder":
+        weights.shares = _packs(weights)
         return weights
     _check_output(weights, folder)
     weights.shares = kind == "causal" and _shares(weights)
@@ -196,9 +197,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def _tried_ids(weights: Weights) -> torch.Tensor:
-    """A few token ids, (1, tokens), to check our passes on."""
+    """A few token ids, (1, tokens), to check our passes on; none is the padding's, which some models count apart."""
     vocabulary = int(weights.net.config.get_text_config().vocab_size)
-    return torch.arange(min(TRIED, weights.context_tokens), device=weights.device)[None] * 7919 % vocabulary
+    ids = torch.arange(min(TRIED, weights.context_tokens), device=weights.device)[None] * 7919 % vocabulary
+    return torch.where(ids == weights.tokenizer.pad_token_id, (ids + 1) % vocabulary, ids)
 
 
 @torch.inference_mode()
@@ -251,6 +253,25 @@ def _shares(weights: Weights) -> bool:
         if kept and gap < TOLERANCE.get(weights.dtype, 0.05) and not _windowed(weights.net.config):
             return True
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, AssertionError):
+        pass
+    weights.net.set_attn_implementation(own)
+    return False
+
+
+@torch.inference_mode()
+def _packs(weights: Weights) -> bool:
+    """Whether an encoder gives its own hidden states for two rows that lie in one pass; leaves its attention so."""
+    own = weights.net.config._attn_implementation
+    ids = _tried_ids(weights)
+    rows = [rows_.build(i, ids[0, : ids.shape[1] // n].tolist(), ()) for i, n in enumerate((1, 2))]
+    expected = torch.cat([weights.body(input_ids=ids[:, : len(r.ids)]).last_hidden_state[0].float() for r in rows])
+    try:
+        weights.net.set_attn_implementation(attention.NAME)
+        weights.shares = True
+        gap = (rows_.forward(weights, rows).float() - expected).abs().mean() / expected.std()
+        if gap < TOLERANCE.get(weights.dtype, 0.05) and not _windowed(weights.net.config):
+            return True
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, AssertionError):
         pass
     weights.net.set_attn_implementation(own)
     return False

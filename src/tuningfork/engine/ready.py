@@ -61,6 +61,8 @@ def _ready(
     ids, cut = fitted(renderer, request.prompt, weights.context_tokens, length, read)
     if isinstance(ids, Failure):
         return ids
+    if not ids:
+        return Failure("empty_prompt", "The prompt has no tokens.")
     guide = guides.guide(request.constraint) if request.constraint is not None else None
     if isinstance(guide, Failure):
         return guide

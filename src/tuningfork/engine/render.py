@@ -18,6 +18,7 @@ from ..model import Failure
 from ..task import Content, Prompt, plain_text
 
 TAIL_CHARACTERS = 200
+TAILS = 4096
 PROBE = "fork"
 """A word that any tokenizer reads, to see what it puts round a text."""
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -74,7 +75,7 @@ class Renderer:
         text = plain_text(content)
         if not text.strip():
             return Failure("empty_prompt", "The text is empty.")
-        return not_unicode(text, "the text") or self._defused(text)
+        return not_unicode(text, "the text") or self.defused(text)
 
     def unreadable(self, content: Content | Prompt) -> Failure | None:
         """Why a prompt or a text to embed can't be read."""
@@ -87,7 +88,7 @@ class Renderer:
         """The whole prompt as the model reads it, up to where its answer begins."""
         if not self.chat:
             return self._transcript(prompt)
-        turns = [{"role": m.role, "content": self._defused(plain_text(m.content))} for m in prompt.messages]
+        turns = [{"role": m.role, "content": self.defused(plain_text(m.content))} for m in prompt.messages]
         try:
             text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # a jinja template raises its own errors; many refuse a system turn
@@ -104,7 +105,7 @@ class Renderer:
         begins."""
         said = ""
         for message in prompt.messages:
-            text = self._defused(plain_text(message.content))
+            text = self.defused(plain_text(message.content))
             match message.role:
                 case "system":
                     said += f"\n\n{text}"
@@ -147,7 +148,7 @@ class Renderer:
         """Token ids of answers that a decoder writes, without the special tokens round them."""
         if not answers:
             return []
-        defused = [self._defused(answer) for answer in answers]
+        defused = [self.defused(answer) for answer in answers]
         encoded = self.tokenizer(text_target=defused, add_special_tokens=False)["input_ids"]
         return [list(row) for row in encoded]
 
@@ -165,7 +166,7 @@ class Renderer:
                 last = found
         tail = text[last.start() :] if last else ""
         before = self._tail_ids(tail)
-        answers = [self._defused(answer) if self.chat else " " + self._defused(answer) for answer in answers]
+        answers = [self.defused(answer) if self.chat else " " + self.defused(answer) for answer in answers]
         if before and list(ids[-len(before) :]) == before:
             joined = [self._tail_ids(tail + answer) for answer in answers]
         else:  # a plain prompt, or a tail that reads otherwise when it stands alone
@@ -186,10 +187,12 @@ class Renderer:
         if known is None:
             known = list(self.tokenizer(tail, add_special_tokens=False)["input_ids"]) if tail else []
             if len(tail) < TAIL_CHARACTERS:  # longer ones hold a user's text and won't come again
+                if len(self._tails) >= TAILS:
+                    self._tails.clear()
                 self._tails[tail] = known
         return known
 
-    def _defused(self, text: str) -> str:
+    def defused(self, text: str) -> str:
         """User text with the tokenizer's special tokens broken up, so that data can't end a turn or begin one."""
         return self._specials.sub(lambda m: " ".join((m[0][0], m[0][1:])), text) if self._specials else text
 

@@ -10,14 +10,16 @@ rows that simply run on, padded, through their own attention.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
 
 import torch
 
+from ..model import Failure
 from .attention import KeysValues, Layout, Shared, Span, held
+from .memory import free_bytes, ran_short
 from .tree import Node
 from .weights import Weights
 
@@ -26,6 +28,7 @@ T = TypeVar("T")
 PASS_TOKENS = 2048
 """Tokens of a pass on a CPU: enough for matrix products at full rate, and few enough for its caches."""
 GPU_PASS_TOKENS = 16384
+FEWEST_TOKENS = 64
 WIDE = 2
 """A row's own attention is padded to the longest row of its pass, to at most this many times the tokens of a pass."""
 LOGIT_ROWS = 256
@@ -79,23 +82,29 @@ def build(index: int, prompt: Sequence[int], branches: Sequence[Sequence[int]], 
     return row
 
 
-def batches(rows: Sequence[Row], tokens: int = PASS_TOKENS) -> Iterator[list[Row]]:
-    """Rows in the order given, as many as fit a pass together with the beginnings that are new with them."""
+def batches(rows: Sequence[Row], tokens: int = PASS_TOKENS, known: Collection[Node] = ()) -> Iterator[list[Row]]:
+    """Rows in the order given, as many as fit a pass together with the beginnings that are new with them; `known` are
+    those that are held already."""
     batch: list[Row] = []
-    known: set[Node] = set()
+    seen = set(known)
     total = widest = 0
     for row in rows:
-        new = [node for node in (row.node.line() if row.node else ()) if node not in known]
+        new = [node for node in _line(row) if node not in seen]
         cost = len(row.ids) + sum(len(node.ids) for node in new)
         wide = max(widest, len(row.ids)) * (len(batch) + 1)
         if batch and (total + cost > tokens or wide > WIDE * tokens):
             yield batch
             batch, total, widest = [], 0, 0
         batch.append(row)
-        known.update(new)
+        seen.update(new)
         total, widest = total + cost, max(widest, len(row.ids))
     if batch:
         yield batch
+
+
+def _line(row: Row) -> list[Node]:
+    """The beginnings that a row follows, outermost first."""
+    return row.node.line() if row.node else []
 
 
 def by_length(rows: Sequence[Row]) -> list[Row]:
@@ -103,37 +112,48 @@ def by_length(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (len(row.ids), row.index))
 
 
-def in_passes(weights: Weights, rows: Sequence[Row], run: Callable[[list[Row]], T]) -> Iterator[tuple[list[Row], T]]:
+def in_passes(
+    weights: Weights, rows: Sequence[Row], run: Callable[[list[Row]], T], lost: list[Row] | None = None
+) -> Iterator[tuple[list[Row], T]]:
     """Each pass's rows and what `run` made of them. A pass that finds too little memory is halved, and so are those
-    after it; what does not fit alone raises."""
+    after it; a row that does not fit alone goes to `lost`, or raises where there is none."""
     tokens = pass_tokens(weights)
     waiting = list(rows)
+    known: set[Node] = set()  # what the last pass needed is still held, see Beginnings
     while waiting:
-        batch = next(batches(waiting, tokens))
+        batch = next(batches(waiting, tokens, known))
         try:
             made = run(batch)
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _memory(error) or len(batch) == 1:
+            if not ran_short(error) or (len(batch) == 1 and lost is None):
                 raise
-            tokens = max(1, sum(len(row.ids) for row in batch) // 2)
+            if len(batch) > 1 or lost is None:
+                nodes = {node for row in batch for node in _line(row)} - known
+                tokens = (sum(len(row.ids) for row in batch) + sum(len(node.ids) for node in nodes)) // 2
+                continue
+            lost.append(waiting.pop(0))
             continue
         yield batch, made
+        known = {node for row in batch for node in _line(row)}
         del waiting[: len(batch)]
 
 
+def no_memory(row: Row) -> Failure:
+    """Why a prompt got no answer that does not fit into memory alone."""
+    return Failure(
+        "memory",
+        f"There is too little memory for this prompt alone ({row.begin + len(row.ids)} tokens). Close other programs, "
+        "or shorten it.",
+    )
+
+
 def pass_tokens(weights: Weights) -> int:
-    """How many tokens a pass may have: by habit on a CPU, by the memory that is free on a GPU."""
-    if weights.device.type != "cuda":
-        return PASS_TOKENS
+    """How many tokens a pass may have: what a quarter of the free memory holds, up to what makes passes faster."""
     config = weights.net.config.get_text_config()
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     a_token = (8 * config.hidden_size + 3 * inner) * weights.dtype.itemsize
-    free, _ = torch.cuda.mem_get_info(weights.device)
-    return int(min(max(free // 4 // a_token, PASS_TOKENS), GPU_PASS_TOKENS))
-
-
-def _memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    most = GPU_PASS_TOKENS if weights.device.type == "cuda" else PASS_TOKENS
+    return int(min(max(free_bytes(weights.device) // 4 // a_token, FEWEST_TOKENS), most))
 
 
 class Beginnings:
@@ -169,7 +189,7 @@ class Beginnings:
         begin = 0
         for row in rows:
             end = begin + len(row.ids)
-            for node in row.node.line() if row.node else ():
+            for node in _line(row):
                 reach[node] = (reach.get(node, (begin, end))[0], end)
             begin = end
         return [Span(begin, end, self._held[node]) for node, (begin, end) in reach.items()]
@@ -187,8 +207,8 @@ def forward(
         return _plain(weights, rows, layer)
     device = weights.device
     ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
-    positions = torch.tensor([[at for row in rows for at in _positions(row)]], device=device)
-    shared = Shared(_layout(rows, weights.dtype, device), spans, kept=kept)
+    positions = torch.tensor([[at for row in rows for at in _positions(row)]], device=device) + weights.first_position
+    shared = Shared(_layout(weights, rows), spans, kept=kept)
     out = weights.body(
         input_ids=ids, position_ids=positions, use_cache=False, output_hidden_states=layer != -1, shared=shared
     )
@@ -196,8 +216,10 @@ def forward(
     return states[0]
 
 
-def _layout(rows: Sequence[Row], dtype: torch.dtype, device: torch.device) -> Layout:
-    lengths = [len(row.ids) for row in rows]
+def _layout(weights: Weights, rows: Sequence[Row]) -> Layout:
+    lengths, dtype, device = [len(row.ids) for row in rows], weights.dtype, weights.device
+    if weights.encoder:
+        return Layout.of(lengths, dtype, device, both_ways=True)
     if all(row.runs_on for row in rows):
         return Layout.of(lengths, dtype, device)
     causal = torch.ones((max(lengths), max(lengths)), dtype=torch.bool).tril()
@@ -243,12 +265,12 @@ def tokens(rows: Sequence[Row]) -> dict[int, tuple[int, int]]:
     beginning is charged to the first prompt that has it."""
     payer: dict[Node, int] = {}
     for row in rows:
-        for node in row.node.line() if row.node else ():
+        for node in _line(row):
             payer[node] = min(payer.get(node, row.index), row.index)
     found: dict[int, tuple[int, int]] = {}
     for row in rows:
         read, reused = found.get(row.index, (0, 0))
-        paid = sum(len(node.ids) for node in (row.node.line() if row.node else ()) if payer[node] == row.index)
+        paid = sum(len(node.ids) for node in (_line(row)) if payer[node] == row.index)
         found[row.index] = (read + len(row.ids) + paid, reused + row.begin - paid)
     return found
 

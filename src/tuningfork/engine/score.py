@@ -18,11 +18,12 @@ from ..model import Failure, ScoreRequest, Scores, Usage
 from ..task import Prompt
 from . import choices as choices_
 from . import rows as rows_
+from .attention import BLOCK
 from .choices import parted
 from .fit import fitted
 from .render import Renderer
 from .rows import Row
-from .tree import grow
+from .tree import Node, grow
 from .weights import Weights
 
 
@@ -72,6 +73,8 @@ def _question(
     if fault := choices_.fault(choices):
         return fault
     kept, branches = branch(renderer, text, renderer.ids([text])[0] if ids is None else ids, choices)
+    if not kept:
+        return Failure("empty_prompt", "The prompt has no token of its own before its answer.")
     return choices_.token_fault(choices, branches) or Asked(tuple(kept), tuple(map(tuple, branches)))
 
 
@@ -97,24 +100,31 @@ def _score(weights: Weights, asked: Mapping[int, Asked]) -> dict[int, Scores | F
         return [rows_.choice_nats(row, own).tolist() for row, own in zip(batch, told, strict=True)]
 
     nats = [[math.nan] * len(question.branches) for question in questions]
-    for batch, told in rows_.in_passes(weights, rows, run):
+    lost: list[Row] = []
+    for batch, told in rows_.in_passes(weights, rows, run, lost):
         for row, values in zip(batch, told, strict=True):
             for choice, value in zip(row.which, values, strict=True):
                 nats[row.index][choice] = value
     cost = rows_.tokens(rows)
     place = {question: i for i, question in enumerate(questions)}
+    unfit = {row.index: rows_.no_memory(row) for row in lost}
     return {
-        index: _scores(question, nats[place[question]], *cost[place[question]], again=first[question] != index)
+        index: unfit.get(place[question])
+        or _scores(question, nats[place[question]], *cost[place[question]], again=first[question] != index)
         for index, question in asked.items()
     }
 
 
 def _shared_rows(questions: Sequence[Asked]) -> list[Row]:
     """A row for each question, in the order of the tree that their prompts make."""
-    return [
-        rows_.build(i, questions[i].prompt[node.end if node else 0 :], questions[i].branches, node)
-        for i, node in grow([question.prompt for question in questions])
-    ]
+    rows = []
+    for i, node in grow([question.prompt for question in questions]):
+        own, branches = list(questions[i].prompt[node.end if node else 0 :]), questions[i].branches
+        if len(own) > BLOCK and any(len(branch) > 1 for branch in branches):
+            # A long prompt before a trie becomes a beginning of its own: attention reads those block by block.
+            node, own = Node(own[:-1], node.end if node else 0, node), own[-1:]
+        rows.append(rows_.build(i, own, branches, node))
+    return rows
 
 
 def _plain_rows(questions: Sequence[Asked]) -> list[Row]:

@@ -109,11 +109,17 @@ def embed(weights: Weights, renderer: Renderer, requests: Sequence[EmbedRequest]
     start = time.perf_counter()
     found: list[Vector | Failure | None] = [None] * len(requests)
     wanted: dict[tuple[int, ...], list[int]] = {}
-    for index, ids in enumerate(_read_all(renderer, requests)):
+    cut = [0] * len(requests)
+    for index, (request, known) in enumerate(zip(requests, _read_all(renderer, requests), strict=True)):
+        ids: list[int] | Failure = known
+        if isinstance(request.content, Prompt):
+            read = partial(_encoder_ids, renderer, request.content, known)
+            made = fitted(renderer, request.content, weights.context_tokens, _length, read)
+            ids, cut[index] = made
+        elif not isinstance(known, Failure) and len(known) > weights.context_tokens:
+            ids = too_long(len(known), weights.context_tokens)
         if isinstance(ids, Failure):
             found[index] = ids
-        elif len(ids) > weights.context_tokens:
-            found[index] = too_long(len(ids), weights.context_tokens)
         else:
             wanted.setdefault(tuple(ids), []).append(index)
     waiting = list(wanted.values())
@@ -124,7 +130,7 @@ def embed(weights: Weights, renderer: Renderer, requests: Sequence[EmbedRequest]
     with torch.inference_mode():
         list(rows_.in_passes(weights, _rows(wanted), run))
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    return [_whole(entry, Usage(seconds=seconds)) for entry in found]
+    return [_whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
 
 
 def begin_ids(weights: Weights, renderer: Renderer) -> list[int]:

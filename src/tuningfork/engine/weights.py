@@ -57,6 +57,14 @@ class Weights:
         own = getattr(self.net.config, "max_decoder_position_embeddings", None)
         return min(own or self.context_tokens, self.context_tokens)
 
+    @cached_property
+    def first_position(self) -> int:
+        """The place of a text's first token in the table of positions: RoBERTa and its kin count from after the
+        padding's."""
+        table = getattr(getattr(self.net, "embeddings", None), "position_embeddings", None)
+        padding = getattr(table, "padding_idx", None)
+        return 0 if padding is None else int(padding) + 1
+
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """(n, vocabulary) fp32 logits of (n, d) last hidden states."""
         logits = self.net.get_output_embeddings()(states * self._states_scale).float()

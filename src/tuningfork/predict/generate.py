@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 from ..candidate import Decoding, Prediction, Single
 from ..model import Answer, Failure, GenerateRequest, Model
-from ..task import Inputs, Prompt
+from ..task import Inputs, Prompt, plain_text
 from .shots import asked, prompter, read_all
 
 
@@ -47,7 +48,16 @@ def _request(prompt: Prompt, how: Decoding) -> GenerateRequest:
         stop=how.stop,
         temperature=how.temperature,
         top_p=how.top_p,
+        seed=_seed(prompt) if how.temperature > 0 else 0,
         constraint=how.constraint,
+    )
+
+
+def _seed(prompt: Prompt) -> int:
+    """Another one for each prompt, and the same whatever else is asked with it: equal noise would make the answers to
+    different inputs go together."""
+    return zlib.crc32(
+        "\x1e".join(f"{m.role}\x1f{plain_text(m.content)}" for m in prompt.messages).encode(errors="replace")
     )
 
 

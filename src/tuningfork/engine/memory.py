@@ -1,0 +1,27 @@
+"""How much memory there is to work in, and whether an error says that there was too little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+UNKNOWN = 1 << 33
+"""What is taken to be free where the system does not say: 8 GiB."""
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that a call may still take: on a GPU also what torch keeps and does not use."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return UNKNOWN
+
+
+def ran_short(error: Exception) -> bool:
+    """Whether an error says that memory ran short."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
