@@ -66,6 +66,31 @@ def test_equals_plain_transformers_whatever_the_text(tiny, make, texts, labels, 
         same(found, it.nats(prompt, labels))
 
 
+NESTED = st.lists(
+    st.tuples(st.sampled_from(["charged twice", "a" * 40, "où? \U0001f600", "x"]), st.just("billing")), max_size=4
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    kind=st.sampled_from(["llama", "gpt2", "qwen2", "gemma", "mistral"]),
+    chat=st.booleans(),
+    shots=st.lists(NESTED, min_size=1, max_size=5),
+    labels=LABELS,
+    size=st.sampled_from([1, 7, 64]),
+)
+def test_equals_plain_transformers_whatever_prompts_share(tiny, make, kind, chat, shots, labels, size):
+    """Prompts that extend each other, share some demonstrations, or none, in one call or several."""
+    it = tiny(kind, chat)
+    prompts = [make.prompt(f"text {i % 3}", own) for i, own in enumerate(shots)]
+    requests = [ScoreRequest(p, tuple(labels)) for p in prompts]
+    found = [
+        entry for begin in range(0, len(requests), size) for entry in it.model.score(requests[begin : begin + size])
+    ]
+    for prompt, entry in zip(prompts, found, strict=True):
+        same(entry, it.nats(prompt, labels))
+
+
 def test_one_call_reads_what_prompts_share_once(tiny, make):
     model = tiny("llama").model
     requests = [ScoreRequest(make.prompt(text, SHOTS), CHOICES) for text in make.corpus]
