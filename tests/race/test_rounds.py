@@ -13,7 +13,7 @@ import pytest
 from tuningfork.candidate import Constant
 from tuningfork.log import LogWriter, born_event
 from tuningfork.metrics import open_metric
-from tuningfork.race import rounds
+from tuningfork.race import adapt, rounds
 from tuningfork.race.finalists import choose
 from tuningfork.race.plan import Trial
 from tuningfork.race.rounds import race_on_dev
@@ -124,3 +124,13 @@ def test_the_final_takes_the_best_of_each_family_and_fills_up_with_those_still_i
     assert list(chosen) == ["a", "e", "c", "h", "d", "g"], "best first, what was dropped last"
     assert chosen["c"] == "still in after the race on dev" and chosen["d"] == "best of family prompt"
     assert chosen["g"] == chosen["h"] == "yours, raced unchanged"
+
+
+def test_measuring_that_took_long_leaves_the_next_road_a_share() -> None:
+    """Writing thirty answers may take more than what roads that only read have among them."""
+    reads, trains = SimpleNamespace(trains=False), SimpleNamespace(trains=True)
+    plan = SimpleNamespace(race_seconds=100.0)
+    race: Any = SimpleNamespace(plan=plan, standing=SimpleNamespace(planned=60.0))
+    rest: Any = [reads, trains]
+    assert adapt._race_share(race, rest[0], rest) == pytest.approx(4.0)
+    assert adapt._race_share(race, rest[1], rest[1:]) == pytest.approx(40.0)

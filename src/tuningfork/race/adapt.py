@@ -57,8 +57,9 @@ def _race_share(it: Race, trial: Trial, rest: Sequence[Trial]) -> float:
     for_training = it.plan.race_seconds * plan_.TUNE_SHARE if any(t.trains for t in rest) else 0.0
     if trial.trains:
         return left / sum(t.trains for t in rest)
+    reading = sum(not t.trains for t in rest)
     for_reading = max(0.0, left - for_training)
-    return for_reading * max(plan_.READ_MOST, 1 / sum(not t.trains for t in rest))
+    return max(for_reading * max(plan_.READ_MOST, 1 / reading), left * plan_.READ_LEAST / reading)
 
 
 def _final_share(it: Race, trial: Trial, finalists: Sequence[Trial]) -> float:

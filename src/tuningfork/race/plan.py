@@ -42,6 +42,9 @@ TUNE_SHARE = 0.6
 READ_MOST = 0.3
 """A trial that only reads may use up to this part of what is left for its kind: most need far less than an equal
 part."""
+READ_LEAST = 0.1
+"""And so much of all that is left is its kind's in any case: where answers are written, measuring the first ones may
+have taken more than their kind's part."""
 BLOCK_ITEMS = 32
 PROBE_INPUTS = 16
 PROBE_CALLS = 3
