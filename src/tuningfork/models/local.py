@@ -41,9 +41,9 @@ class LocalModel:
 
     def __init__(self, id: str, folder: Path, cache_folder: Path) -> None:
         # Read once, when torch loads: how long a thread waits for others by spinning before it sleeps. Its habit, some
-        # milliseconds, is slow on a busy machine; not at all costs a third on a quiet one, where steps are short. Scoring
-        # 7,223 tokens on 2 quiet cores took 5.4 s without, 4.3 s with this; embedding beside two busy processes 6.6 s
-        # without and 6.9 s with this.
+        # milliseconds, is slow on a busy machine; not at all costs a third on a quiet one, where steps are short.
+        # Scoring 7,223 tokens on 2 quiet cores took 5.4 s without, 4.3 s with this; embedding beside two busy processes
+        # 6.6 s without and 6.9 s with this.
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
         from ..engine.device import choose
         from ..engine.identity import tokenizer_of
