@@ -161,7 +161,7 @@ def blobs_of(candidate: Candidate) -> list[Blob]:
     """Every blob that a candidate names, so that a store can keep them."""
     if not isinstance(candidate, Single):
         return []
-    found = list(candidate.adapter.files.values()) if candidate.adapter else []
+    found = candidate.adapter.blobs() if candidate.adapter else []
     if candidate.head:
         found.append(candidate.head.weights)
     if isinstance(candidate.shots, Nearest):
@@ -171,8 +171,9 @@ def blobs_of(candidate: Candidate) -> list[Blob]:
 
 def _plain_fields(value: Any) -> dict[str, Any]:
     data = {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if data.get("overlong") == "fail":  # written only where it says something: older candidates keep their names
-        del data["overlong"]
+    for late, silent in (("overlong", "fail"), ("under", None)):  # written only where it says something: older
+        if late in data and data[late] == silent:  # candidates keep their names
+            del data[late]
     return data
 
 
@@ -201,15 +202,20 @@ def _single(data: Mapping[str, Any], blob: Callable[[str], Blob]) -> Single:
         words=tuple(data["words"]),
         prompt=Template(tuple(Message(m["role"], m["content"]) for m in prompt["messages"])) if prompt else None,
         shots=_nearest(shots, blob) if isinstance(shots, Mapping) else _shots(shots),
-        adapter=Adapter(adapter["base"], {k: blob(v["blob"]) for k, v in adapter["files"].items()})
-        if adapter
-        else None,
+        adapter=_adapter(adapter, blob),
         head=Head(blob(head["weights"]["blob"]), head["layer"], head["pooling"], head["normalise"]) if head else None,
         calibration=Calibration(tuple(calibration["offset_nats"])) if calibration else None,
         decoding=_decoding(data["decoding"]),
         answer_by=data["answer_by"],
         overlong=data.get("overlong", "fail"),
     )
+
+
+def _adapter(data: Mapping[str, Any] | None, blob: Callable[[str], Blob]) -> Adapter | None:
+    if data is None:
+        return None
+    files = {name: blob(file["blob"]) for name, file in data["files"].items()}
+    return Adapter(data["base"], files, _adapter(data.get("under"), blob))
 
 
 def _decoding(data: Mapping[str, Any]) -> Decoding:

@@ -174,6 +174,33 @@ class Chain:
         return self.second(self.first(start, bench), bench)
 
 
+@dataclass(frozen=True)
+class WithSettings:
+    """A method with settings that the user chose, named as the user wrote it: `lora(rank=16)` beside `lora`."""
+
+    method: Method
+    name: str
+
+    @property
+    def family(self) -> Family:
+        return self.method.family
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        return self.method.needs
+
+    @property
+    def uses(self) -> frozenset[Capability]:
+        return self.method.uses
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        return self.method.kinds
+
+    def __call__(self, start: Candidate, bench: Bench) -> Candidate:
+        return self.method(start, bench)
+
+
 def chain(first: Method, *rest: Method) -> Method:
     """Methods, one after the other, as one method."""
     made = first
@@ -209,6 +236,8 @@ def settings(method: Method) -> dict[str, Any]:
     """A method's settings as plain data, for the log and the docs."""
     if isinstance(method, Chain):
         return {**settings(method.first), **settings(method.second)}
+    if isinstance(method, WithSettings):
+        return settings(method.method)
     return asdict(method) if is_dataclass(method) and not isinstance(method, type) else {}
 
 

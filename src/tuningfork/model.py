@@ -143,10 +143,12 @@ class Vector:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Weights that moved, in the PEFT layout: file name to blob. `base` names the weights they belong to (a hash)."""
+    """Weights that moved, in the PEFT layout: file name to blob. `base` names the weights they belong to (a hash);
+    `under` is the adapter that they were tuned on top of, where there was one: both are worn."""
 
     base: str
     files: Mapping[str, Blob]
+    under: Adapter | None = None
 
     @classmethod
     def of(cls, base: str, files: Mapping[str, bytes]) -> Adapter:
@@ -155,23 +157,51 @@ class Adapter:
 
     @property
     def bytes(self) -> int:
-        """Size on disk."""
-        return sum(blob.size for blob in self.files.values())
+        """Size on disk, with what lies under."""
+        return sum(blob.size for blob in self.blobs())
+
+    def blobs(self) -> list[Blob]:
+        """Its files, and those of what lies under."""
+        return [*self.files.values(), *(self.under.blobs() if self.under else ())]
+
+
+Moves = Literal[
+    "lora",
+    "full",
+    "last_layers",
+    "ia3",
+    "bottleneck",
+    "bias",
+    "prompt_tuning",
+    "p_tuning",
+    "prefix_tuning",
+    "start",
+]
+"""Which weights a training moves; `start`: those that the adapter it starts from moved."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Which weights move, how far and for how long. Rates are per step of `batch` items.
 
-    `epochs`, `max_steps` and `max_tokens` (padded tokens through the loop) fix the number of steps before the first
-    one, so that the rate schedule fits; `max_seconds` only cuts it short. After `patience` looks at hold without a
-    better loss it stops too, and it always returns the best state it has seen on hold.
+    `rank` is that of LoRA and the size of a bottleneck; `layers` how many of the last ones move; `tokens` how many
+    virtual ones a soft prompt has, which starts as the tokens of `start_text` (random ones without). With `pairs` an
+    encoder learns that texts with the same target are alike, and others are not.
+
+    `epochs`, `max_steps` and `max_tokens` (tokens through the loop) fix the number of steps before the first one, so
+    that the rate schedule fits; `max_seconds` only cuts it short. After `patience` looks at hold without a better loss
+    it stops too, and it always returns the best state it has seen on hold.
     """
 
-    kind: Literal["lora"] = "lora"
+    kind: Moves = "lora"
     rank: int = 8
     alpha: float = 16.0
-    dropout: float = 0.0
+    rslora: bool = False
+    dora: bool = False
+    layers: int = 2
+    tokens: int = 16
+    start_text: str = ""
+    pairs: bool = False
     learning_rate: float = 5e-4
     head_learning_rate: float = 5e-3
     epochs: float = 8.0
@@ -187,12 +217,16 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TuneItem:
-    """One thing to learn. With `choices` the loss is over these choices only; without, over the target's tokens."""
+    """One thing to learn. With `choices` the loss is over these choices only; without, over the target's tokens;
+    without a target too, over the prompt's own tokens. `shares` (one a choice) take the place of the target: how
+    likely each choice should be, or, where choices are not `exclusive`, which of them hold."""
 
     prompt: Prompt
-    target: str
+    target: str | None
     choices: tuple[str, ...] = ()
     weight: float = 1.0
+    shares: tuple[float, ...] = ()
+    exclusive: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tuningfork.engine import train
+from tuningfork.engine import checkpoint, moving, train
+from tuningfork.engine.lessons import causal
 from tuningfork.errors import MethodError
 from tuningfork.model import EmbedRequest, GenerateRequest, Recipe, ScoreRequest, TuneItem
 
@@ -24,6 +25,10 @@ def items(make, count=18, labels=LABELS, **more):
         label = labels[i % len(labels)]
         made.append(TuneItem(make.prompt(f"{WORDS[label]} {i}"), label, LABELS, **more))
     return made
+
+
+def weights_of(model, tuned):
+    return [t for part in moving.unpack(model._weights, tuned.adapter).parts for t in part.parameters()]
 
 
 def texts(made):
@@ -73,7 +78,7 @@ def test_a_gradient_through_the_shared_beginning_is_the_whole_gradient(tiny, mak
     model = tiny("llama").model
     recipe = dataclasses.replace(RECIPE, max_steps=2)
     shared = model.tune(recipe, items(make), [])
-    monkeypatch.setattr(train, "_beginning", lambda prompts: None)
+    monkeypatch.setattr(causal, "beginning", lambda prompts: None)
     whole = model.tune(recipe, items(make), [])
     assert shared.usage.tokens_trained < 0.7 * whole.usage.tokens_trained
     asked = [ScoreRequest(item.prompt, LABELS) for item in items(make, 6)]
@@ -130,7 +135,7 @@ def test_the_best_state_on_hold_comes_back_and_patience_ends_it(tiny, make, monk
     tuned = model.tune(dataclasses.replace(RECIPE, epochs=10, patience=3), items(make), items(make, 6))
     assert tuned.why_stopped == "patience" and len(tuned.curve) == len(states) == 5
     monkeypatch.undo()
-    kept = train.lora_.unpack(model._weights, tuned.adapter).parameters()
+    kept = weights_of(model, tuned)
     assert all(torch.equal(a, b) for a, b in zip(kept, states[1], strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(kept, states[4], strict=True))
 
@@ -148,7 +153,7 @@ def test_a_later_state_stays_unless_hold_shows_it_worse(tiny, make, monkeypatch)
     model = tiny("llama").model
     tuned = model.tune(dataclasses.replace(RECIPE, epochs=10, patience=3), items(make), items(make, 6))
     monkeypatch.undo()
-    kept = train.lora_.unpack(model._weights, tuned.adapter).parameters()
+    kept = weights_of(model, tuned)
     assert len(states) > 2 and all(torch.equal(a, b) for a, b in zip(kept, states[-1], strict=True))
 
 
@@ -220,7 +225,7 @@ def test_a_training_goes_on_from_where_another_ended(tiny, make, kind):
     learn = items(make)
     first = model.tune(RECIPE, learn, [])
     onward = model.tune(Recipe(learning_rate=1e-9, max_steps=1), learn, [], start=first.adapter)
-    mine, theirs = (train.lora_.unpack(model._weights, t.adapter).parameters() for t in (first, onward))
+    mine, theirs = (weights_of(model, t) for t in (first, onward))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(mine, theirs, strict=True))
     if kind == "llama":
         assert onward.curve[0].train_nats < 0.5 * first.curve[0].train_nats
@@ -242,3 +247,126 @@ def test_items_that_are_too_long_are_left_out_and_counted(tiny, make):
     assert model.tune(recipe, [*items(make, 6), long], [long]).notes["left_out"] == 1.0
     with pytest.raises(MethodError, match="context"):
         model.tune(recipe, [long], [])
+
+
+class Killed(BaseException):
+    """As if the process had ended."""
+
+
+def killed_at(monkeypatch, step, every=0.0):
+    """Training ends in the midst of this step; a checkpoint after every step."""
+    real, done = train._step, itertools.count(1)
+
+    def stepped(*args):
+        if next(done) == step:
+            raise Killed
+        return real(*args)
+
+    monkeypatch.setattr(train, "SAVE_SECONDS", every)
+    monkeypatch.setattr(train, "_step", stepped)
+
+
+@pytest.mark.parametrize("kind", ["lora", "full", "p_tuning", "prefix_tuning"])
+@pytest.mark.parametrize("step", [1, 4, 9])
+def test_a_killed_training_ends_with_the_same_weights(make, tmp_path, monkeypatch, kind, step):
+    model = make.open(make.model("llama", tmp_path))
+    recipe = dataclasses.replace(RECIPE, kind=kind, epochs=4, learning_rate=0.005)
+    whole = model.tune(recipe, items(make), items(make, 6))
+    with monkeypatch.context() as patch:
+        killed_at(patch, step)
+        with pytest.raises(Killed):
+            model.tune(recipe, items(make), items(make, 6))
+    left = list((tmp_path / "training").glob("*"))
+    assert len(left) == (step > 1)
+    onward = model.tune(recipe, items(make), items(make, 6))
+    assert onward.adapter == whole.adapter
+    assert [(p.step, p.train_nats, p.hold_nats) for p in onward.curve] == [
+        (p.step, p.train_nats, p.hold_nats) for p in whole.curve
+    ]
+    assert onward.usage.tokens_trained == whole.usage.tokens_trained
+    assert not list((tmp_path / "training").glob("*")), "what has ended leaves nothing"
+
+
+def test_an_encoder_goes_on_with_its_head(make, tmp_path, monkeypatch):
+    model = make.open(make.model("bert", tmp_path))
+    recipe = dataclasses.replace(RECIPE, epochs=4)
+    whole = model.tune(recipe, items(make), items(make, 6))
+    with monkeypatch.context() as patch:
+        killed_at(patch, 5)
+        with pytest.raises(Killed):
+            model.tune(recipe, items(make), items(make, 6))
+    onward = model.tune(recipe, items(make), items(make, 6))
+    assert onward.adapter == whole.adapter and onward.head == whole.head
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"rank": 5}, {"learning_rate": 0.01}])
+def test_another_training_does_not_go_on_from_it(make, tmp_path, monkeypatch, change):
+    model = make.open(make.model("llama", tmp_path))
+    with monkeypatch.context() as patch:
+        killed_at(patch, 5)
+        with pytest.raises(Killed):
+            model.tune(RECIPE, items(make), [])
+    other = dataclasses.replace(RECIPE, **change)
+    fresh = make.open(make.model("llama", tmp_path / "again")).tune(other, items(make), [])
+    weights = "adapter_model.safetensors"
+    assert model.tune(other, items(make), []).adapter.files[weights] == fresh.adapter.files[weights]
+
+
+def test_a_disk_that_fills_leaves_the_last_good_checkpoint(make, tmp_path, monkeypatch):
+    model = make.open(make.model("llama", tmp_path))
+    whole = model.tune(RECIPE, items(make), [])
+    real, count = checkpoint.write_atomically, itertools.count(1)
+
+    def write(path, data):
+        if next(count) > 2:
+            raise OSError(28, "No space left on device")
+        real(path, data)
+
+    with monkeypatch.context() as patch:
+        killed_at(patch, 7)
+        patch.setattr(checkpoint, "write_atomically", write)
+        with pytest.raises(Killed):
+            model.tune(RECIPE, items(make), [])
+    (left,) = (tmp_path / "training").glob("*")
+    assert checkpoint.Checkpoint(left).read()[1]["step"] == 2
+    assert model.tune(RECIPE, items(make), []).adapter == whole.adapter
+
+
+def test_a_torn_checkpoint_is_not_gone_on_from(make, tmp_path, monkeypatch):
+    model = make.open(make.model("llama", tmp_path))
+    whole = model.tune(RECIPE, items(make), [])
+    with monkeypatch.context() as patch:
+        killed_at(patch, 7)
+        with pytest.raises(Killed):
+            model.tune(RECIPE, items(make), [])
+    (left,) = (tmp_path / "training").glob("*")
+    left.write_bytes(left.read_bytes()[:1000])
+    assert model.tune(RECIPE, items(make), []).adapter == whole.adapter
+
+
+def short_of_memory(monkeypatch, most):
+    real = train._losses
+
+    def losses(run, part):
+        if sum(lesson.tokens for lesson in part) > most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return real(run, part)
+
+    monkeypatch.setattr(train, "_losses", losses)
+
+
+def test_short_of_memory_a_step_is_done_in_smaller_parts(tiny, make, monkeypatch):
+    model = tiny("llama").model
+    recipe = dataclasses.replace(RECIPE, max_steps=3)
+    roomy = model.tune(recipe, items(make), [])
+    short_of_memory(monkeypatch, 60)
+    tight = model.tune(recipe, items(make), [])
+    assert tight.notes["micro_tokens"] <= 60 < roomy.notes["micro_tokens"]
+    one, other = (weights_of(model, tuned) for tuned in (roomy, tight))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(one, other, strict=True))
+
+
+def test_what_does_not_fit_at_all_says_what_would(tiny, make, monkeypatch):
+    short_of_memory(monkeypatch, 0)
+    with pytest.raises(MethodError, match="too little memory to train on"):
+        tiny("llama").model.tune(RECIPE, items(make), [])

@@ -6,22 +6,24 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tuningfork.candidate import Candidate, Single, from_dict, identity, to_dict
+from tuningfork.candidate import Candidate, Constant, Shot, Single, from_dict, identity, to_dict
 from tuningfork.candidate import blobs_of as blobs
 from tuningfork.errors import BudgetSpent, MethodError
-from tuningfork.method import Bench, Chain, Method, Share, needs_met, no_model, settings
+from tuningfork.method import Bench, Chain, Known, Method, Share, needs_met, no_model, settings
 from tuningfork.methods import MENU, menu, open_method
 from tuningfork.metrics import open_metric
-from tuningfork.model import Adapter, Failure, Model, Recipe
+from tuningfork.model import Adapter, Failure, Model, Recipe, TuneItem
 from tuningfork.models.fake import FakeModel
 from tuningfork.predict import predict
 from tuningfork.predict.prompt import default_template, words_of
-from tuningfork.task import Columns, Example, Kind, Sources, Task
+from tuningfork.task import Columns, Example, Kind, Message, Prompt, Sources, Task
 
 LABELS = ("billing_team", "bugs", "ideas")
 TEXTS = {
@@ -29,8 +31,28 @@ TEXTS = {
     "bugs": "the export crashes with error {0} on the {1} page",
     "ideas": "it would be lovely to sort the {1} list by colour {0}",
 }
-CHAINS = ("few_shot+calibrate", "nearest_shots+calibrate", "few_shot+lora", "nearest_shots+lora", "lora+calibrate")
-SPECS = (*MENU, *CHAINS)
+CHAINS = (
+    "few_shot+calibrate",
+    "nearest_shots+calibrate",
+    "few_shot+lora",
+    "nearest_shots+lora",
+    "lora+calibrate",
+    "continued_pretraining+lora",
+    "lora(rank=2)+calibrate",
+)
+
+
+def adapter_folder() -> Path:
+    """An adapter of the fake model, as another task left it."""
+    items = [TuneItem(Prompt((Message("user", text),)), label) for label, text in TEXTS.items()]
+    adapter = FakeModel("fake").tune(Recipe(max_steps=2), items, []).adapter
+    folder = Path(tempfile.mkdtemp())
+    for name, blob in adapter.files.items():
+        (folder / name).write_bytes(blob.read())
+    return folder
+
+
+SPECS = (*(name for name in MENU if name != "transfer"), *CHAINS, f"transfer(source={adapter_folder()})")
 PLENTY = Share(10**9, 10**9, 1e6)
 
 
@@ -90,6 +112,7 @@ def bench(
     }
     metric = "accuracy" if kind == "classification" else "field_f1"
     about = {"train": examples(kind, 0, 30), "hold": examples(kind, 30, 9)} | about
+    about = {"unlabelled": examples(kind, 40, 12), "known": known(kind)} | about
     return Bench(
         task=task(kind),
         models=models,
@@ -98,6 +121,15 @@ def bench(
         capabilities={name: model.capabilities for name, model in models.items()},
         **about,
     )
+
+
+def known(kind: Kind) -> tuple[Known, ...]:
+    """A prompt with demonstrations, as an earlier trial left it."""
+    labels = task(kind).labels
+    shots = tuple(Shot(tuple(e.inputs.items()), e.answer) for e in examples(kind, 0, 3))
+    by = "score" if kind == "classification" else "generate"
+    prompted = Single("fake", labels, words_of(labels), default_template(task(kind)), shots, answer_by=by)
+    return (Known("majority", Constant("bugs", labels), 0.9), Known("few_shot@fake", prompted, 0.8))
 
 
 def start(method: Method, kind: Kind, model: str) -> Candidate:
@@ -208,7 +240,7 @@ def test_the_menu_says_what_each_needs() -> None:
 def test_a_chain_is_named_and_needs_what_its_parts_do(spec: str) -> None:
     method = open_method(spec)
     assert isinstance(method, Chain) and method.name == spec
-    assert method.family == ("hybrid" if "lora" in spec else "prompt")
+    assert method.family == ("tune" if "continued" in spec else "hybrid" if "lora" in spec else "prompt")
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -8,7 +8,7 @@ import pytest
 from tuningfork.errors import TaskError, UnknownName
 from tuningfork.methods import MENU, auto, open_method
 from tuningfork.methods.few_shot import FewShot
-from tuningfork.task import Columns, Sources, Task
+from tuningfork.task import BUDGETS, Columns, Sources, Task
 
 ROOM = Path(sys.modules["tuningfork.methods"].__file__ or "").parent
 
@@ -18,7 +18,7 @@ def task(kind: str) -> Task:
 
 
 def test_every_file_is_on_the_menu_and_back() -> None:
-    files = {path.stem for path in ROOM.glob("*.py")} - {"__init__", "contender"}
+    files = {path.stem for path in ROOM.glob("*.py")} - {"__init__", "contender", "tuning"}
     assert files == set(MENU) == {open_method(name).name for name in MENU}
 
 
@@ -43,7 +43,13 @@ def test_a_method_from_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_auto_names_open_and_fit_the_kind() -> None:
     for kind in ("classification", "generation"):
-        for name in auto(task(kind), 100):
-            assert kind in open_method(name).kinds
+        for budget in BUDGETS.values():
+            for name in auto(task(kind).with_(budget=budget), 100):
+                assert kind in open_method(name).kinds
+    light, medium, heavy = (
+        auto(task("classification").with_(budget=BUDGETS[name]), 100) for name in ("light", "medium", "heavy")
+    )
+    assert set(light) < set(medium) < set(heavy)
+    assert "prefix_tuning" in medium and "prefix_tuning" not in light and "full" in heavy
     assert "nearest_shots+calibrate" in auto(task("classification"), 100)
     assert "lora" in auto(task("generation"), 100) and "lora" not in auto(task("generation"), 15)

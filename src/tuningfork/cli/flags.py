@@ -5,6 +5,7 @@ A flag stands here once, so that `--runs` means the same everywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,4 +37,4 @@ def names(value: str | None) -> tuple[str, ...] | None:
     """`a,b` as names; None stays None."""
     if value is None:
         return None
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+    return tuple(name.strip() for name in re.split(r",(?![^(]*\))", value) if name.strip())

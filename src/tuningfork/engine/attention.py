@@ -106,15 +106,31 @@ class Past:
     unseen: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Learned:
+    """Keys and values that were learned, for tokens at `places` (m,) of a pass: the virtual tokens `which` (m,) of
+    `values` (layers, 2, Hk, n, D)."""
+
+    places: torch.Tensor
+    which: torch.Tensor
+    values: torch.Tensor
+
+    def put(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> KeysValues:
+        """`key` and `value` (1, Hk, N, D) with the learned ones in their places."""
+        own = self.values[layer][:, :, self.which].to(key.dtype)[:, None]
+        return key.index_copy(2, self.places, own[0]), value.index_copy(2, self.places, own[1])
+
+
 @dataclass
 class Shared:
-    """What one pass needs: how its rows lie (none where `past` is given), the spans they share, and where its own
-    keys and values, each (Hk, N, D) a layer, are to be kept, if anywhere."""
+    """What one pass needs: how its rows lie (none where `past` is given), the spans they share, where its own keys and
+    values, each (Hk, N, D) a layer, are to be kept, if anywhere, and those that were learned."""
 
     layout: Layout | None = None
     spans: Sequence[Span] = ()
     past: Past | None = None
     kept: dict[int, KeysValues] | None = None
+    learned: Learned | None = None
 
 
 def held(kept: Mapping[int, KeysValues]) -> dict[int, KeysValues]:
@@ -145,6 +161,8 @@ def attend(
         )
     layer = int(getattr(module, "layer_idx", 0) or 0)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    if shared.learned is not None:
+        key, value = shared.learned.put(layer, key, value)
     if shared.kept is not None:
         shared.kept[layer] = (key[0], value[0])
     if torch.is_grad_enabled():

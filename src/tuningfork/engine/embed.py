@@ -116,11 +116,11 @@ def token_ids(
         for content, fault in zip(contents, faults, strict=True)
     ]
     encoded = weights.tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"] if texts else []
-    most = weights.context_tokens
+    most = weights.context_tokens - len(renderer.lead)
     after = renderer.wrapping[1]
     kept = [row if len(row) <= most else [*row[: most - len(after)], *after] for row in encoded]
     return [
-        (fault, 0) if fault else (list(row), len(whole) - len(row))
+        (fault, 0) if fault else ([*renderer.lead, *row], len(whole) - len(row))
         for fault, row, whole in zip(faults, kept, encoded, strict=True)
     ]
 

@@ -26,9 +26,11 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass
 class Renderer:
-    """Turns prompts of one tokenizer into token ids."""
+    """Turns prompts of one tokenizer into token ids. `lead` are virtual tokens, with ids below zero, that stand before
+    all that a model reads."""
 
     tokenizer: Any
+    lead: tuple[int, ...] = ()
     _tails: dict[str, list[int]] = field(default_factory=dict)
     _specials: re.Pattern[str] | None = None
 
@@ -130,7 +132,7 @@ class Renderer:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of whole prompts that an answer follows: the tokenizer's own start token is added once where it
         uses one, its end token is left off. A chat template writes all special tokens itself."""
-        before = [] if self.chat else self.wrapping[0]
+        before = [*self.lead, *([] if self.chat else self.wrapping[0])]
         return [[*before, *row] for row in self._bare_ids(texts)]
 
     def encoder_ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -141,7 +143,7 @@ class Renderer:
         for row in self._bare_ids(texts):
             begun = before and row[: len(before)] == before
             ended = after and row[-len(after) :] == after
-            found.append([*([] if begun else before), *row, *([] if ended else after)])
+            found.append([*self.lead, *([] if begun else before), *row, *([] if ended else after)])
         return found
 
     def target_ids(self, answers: Sequence[str]) -> list[list[int]]:

@@ -16,9 +16,10 @@ from itertools import accumulate
 from typing import TypeVar
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from ..model import Failure
-from .attention import KeysValues, Layout, Shared, Span, held
+from .attention import KeysValues, Layout, Learned, Shared, Span, held
 from .memory import free_bytes, ran_short
 from .tree import Node
 from .weights import Weights
@@ -208,12 +209,20 @@ def forward(
     device = weights.device
     ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
     positions = torch.tensor([[at for row in rows for at in _positions(row)]], device=device) + weights.first_position
-    shared = Shared(_layout(weights, rows), spans, kept=kept)
+    shared = Shared(_layout(weights, rows), spans, kept=kept, learned=_learned(weights, ids[0]))
     out = weights.body(
         input_ids=ids, position_ids=positions, use_cache=False, output_hidden_states=layer != -1, shared=shared
     )
     states: torch.Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
     return states[0]
+
+
+def _learned(weights: Weights, ids: torch.Tensor) -> Learned | None:
+    """Where a pass holds virtual tokens of a learned prefix, and what is learned."""
+    if weights.prefix is None:
+        return None
+    places = (ids < 0).nonzero()[:, 0]
+    return Learned(places, ids[places] + weights.prefix.shape[3], weights.prefix) if len(places) else None
 
 
 def _layout(weights: Weights, rows: Sequence[Row]) -> Layout:
@@ -276,26 +285,37 @@ def tokens(rows: Sequence[Row]) -> dict[int, tuple[int, int]]:
 
 
 def asked_nats(weights: Weights, rows: Sequence[Row], states: torch.Tensor) -> list[torch.Tensor]:
-    """For each row its asked log-probabilities in nats, fp32: the output layer runs on the asked positions only."""
-    asked_at = [start + at for start, row in zip(starts(rows), rows, strict=True) for at, _ in row.asked]
-    spots = sorted(set(asked_at))
-    where = {spot: i for i, spot in enumerate(spots)}
+    """For each row its asked log-probabilities in nats, fp32."""
+    wanted = [(start + at, token) for start, row in zip(starts(rows), rows, strict=True) for at, token in row.asked]
+    return list(torch.split(wanted_nats(weights, states, wanted), [len(row.asked) for row in rows]))
+
+
+def wanted_nats(weights: Weights, states: torch.Tensor, wanted: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """(wanted,) log-probabilities in nats, fp32, of (row of `states` (n, d), token) pairs: the output layer runs on the
+    wanted rows only, a few at a time, and with gradients its logits are computed again rather than kept."""
     device = states.device
-    flat = states[torch.tensor(spots, dtype=torch.long, device=device)]
-    at = torch.tensor([where[spot] for spot in asked_at])
-    tokens = torch.tensor([token for row in rows for _, token in row.asked], device=device)
+    spots = sorted({spot for spot, _ in wanted})
+    where = {spot: i for i, spot in enumerate(spots)}
+    picked = states[torch.tensor(spots, dtype=torch.long, device=device)]
+    rows = torch.tensor([where[spot] for spot, _ in wanted], dtype=torch.long, device=device)
+    tokens = torch.tensor([token for _, token in wanted], dtype=torch.long, device=device)
     found: list[torch.Tensor] = []
     order: list[torch.Tensor] = []
     for begin in range(0, len(spots), LOGIT_ROWS):
-        part = flat[begin : begin + LOGIT_ROWS]
-        logits = weights.logits(part)
-        here = ((at >= begin) & (at < begin + LOGIT_ROWS)).nonzero()[:, 0]
-        row_, token = (at[here] - begin).to(device), tokens[here.to(device)]
-        asked = logits[row_, token] if weights.dtype == torch.float32 else weights.logits_of(part[row_], token)
-        found.append(asked - logits.logsumexp(-1)[row_])
+        here = ((rows >= begin) & (rows < begin + LOGIT_ROWS)).nonzero()[:, 0]
+        part = (weights, picked[begin : begin + LOGIT_ROWS], rows[here] - begin, tokens[here])
+        if torch.is_grad_enabled() and len(spots) > LOGIT_ROWS:
+            found.append(checkpoint(_nats_of, *part, use_reentrant=False))
+        else:
+            found.append(_nats_of(*part))
         order.append(here)
-    nats = torch.cat(found)[torch.cat(order).argsort().to(device)] if found else torch.zeros(0, device=device)
-    return list(torch.split(nats, [len(row.asked) for row in rows]))
+    return torch.cat(found)[torch.cat(order).argsort()] if found else torch.zeros(0, device=device)
+
+
+def _nats_of(weights: Weights, states: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    logits = weights.logits(states)
+    asked = logits[rows, tokens] if weights.dtype == torch.float32 else weights.logits_of(states[rows], tokens)
+    return asked - logits.logsumexp(-1)[rows]
 
 
 def choice_nats(row: Row, nats: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,6 @@ from .weights import Weights
 BATCH_TOKENS = 4096
 """Padded prompt tokens whose keys and values are copied for the decoder's rows at a time."""
 BATCH_ROWS = 64
-LOGIT_ROWS = 256
 T = TypeVar("T", Scores, Vector)
 
 
@@ -141,7 +140,7 @@ def begin_ids(weights: Weights, renderer: Renderer) -> list[int]:
 
 def encode(weights: Weights, batch: Sequence[Sequence[int]], layer: int = -1) -> tuple[torch.Tensor, torch.Tensor]:
     """The encoder's states (B, S, d) of prompts padded on the right, and the mask (B, S) of what is no padding."""
-    ids, mask = _padded(weights, batch)
+    ids, mask = padded(weights, batch)
     out = weights.body(input_ids=ids, attention_mask=mask, output_hidden_states=layer != -1)
     return out.last_hidden_state if layer == -1 else out.hidden_states[layer], mask
 
@@ -198,7 +197,7 @@ def _score(weights: Weights, begin: list[int], batch: list[list[int]], asked: li
             one.prompt = b
             here.append(one)
     heads = [(one.prompt, choice[0]) for one in here for choice in one.choices]
-    nats = iter(_nats(weights, read.last, heads))
+    nats = iter(rows_.wanted_nats(weights, read.last, heads).tolist())
     for one in here:
         one.nats = [next(nats) for _ in one.choices]
     paths = [path for one in here for path in _paths(one)]
@@ -256,7 +255,7 @@ def _row_batches(paths: Sequence[_Path], tokens: int) -> Iterator[list[_Path]]:
 def _continue(weights: Weights, read: _Read, rows: Sequence[_Path]) -> None:
     """Adds what follows the first token of each choice that these rows decide."""
     at = [row.asked.prompt for row in rows]
-    ids, _ = _padded(weights, [row.ids for row in rows])
+    ids, _ = padded(weights, [row.ids for row in rows])
     states = decode(weights, ids, _picked(read.states, at), _picked(read.mask, at), _picked_cache(read.cache, at))
     width = ids.shape[1]
     wanted: list[tuple[int, int]] = []
@@ -266,30 +265,12 @@ def _continue(weights: Weights, read: _Read, rows: Sequence[_Path]) -> None:
             for depth, token in enumerate(row.asked.choices[c][1:]):
                 wanted.append((r * width + depth, token))
                 owners.append((row.asked, c))
-    for (one, c), value in zip(owners, _nats(weights, states.flatten(0, 1), wanted), strict=True):
+    told = rows_.wanted_nats(weights, states.flatten(0, 1), wanted).tolist()
+    for (one, c), value in zip(owners, told, strict=True):
         one.nats[c] += value
 
 
-def _nats(weights: Weights, states: torch.Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:
-    """Log-probabilities of (row of `states` (n, d), token) pairs: the output layer runs on the wanted rows only."""
-    spots = sorted({spot for spot, _ in wanted})
-    where = {spot: i for i, spot in enumerate(spots)}
-    rows = torch.tensor([where[spot] for spot, _ in wanted], device=states.device)
-    tokens = torch.tensor([token for _, token in wanted], device=states.device)
-    picked = states[torch.tensor(spots, device=states.device)]
-    nats = torch.zeros(len(wanted), device=states.device)
-    for start in range(0, len(spots), LOGIT_ROWS):
-        logits = weights.logits(picked[start : start + LOGIT_ROWS])
-        here = ((rows >= start) & (rows < start + LOGIT_ROWS)).nonzero()[:, 0]
-        at, token = rows[here] - start, tokens[here]
-        if weights.dtype != torch.float32:
-            logits[at, token] = weights.logits_of(picked[rows[here]], token)
-        nats[here] = logits[at, token] - logits.logsumexp(-1)[at]
-    found: list[float] = nats.tolist()
-    return found
-
-
-def _padded(weights: Weights, batch: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(weights: Weights, batch: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, longest) ids, padded on the right, and the mask of the same shape."""
     longest = max(map(len, batch))
     pad = weights.tokenizer.pad_token_id or 0

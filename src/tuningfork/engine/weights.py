@@ -17,7 +17,8 @@ Kind = Literal["causal", "encoder", "seq2seq"]
 @dataclass
 class Weights:
     """A model in memory. `net` is the whole module, `body` the part that gives hidden states (an encoder-decoder's
-    encoder). `decoder_start` is the token that an encoder-decoder's answers begin after; `notes` are for the user."""
+    encoder). `decoder_start` is the token that an encoder-decoder's answers begin after; `notes` are for the user;
+    `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn."""
 
     net: Any
     tokenizer: Any
@@ -31,6 +32,7 @@ class Weights:
     parameters: int
     decoder_start: int = 0
     notes: list[str] = field(default_factory=list)
+    prefix: torch.Tensor | None = None
 
     @property
     def causal(self) -> bool:

@@ -2,18 +2,20 @@
 
 A name is one method (`few_shot`), several in a row (`few_shot+calibrate`), or an outsider's: one that a package brings
 through the entry point group `tuningfork.methods`, or `module:attribute` (a Method, or a class whose instance is one).
-Methods hold no torch and know no race: they take a candidate and a bench and return a better candidate.
+Settings stand in brackets: `lora(rank=16, dora=true)`. Methods hold no torch and know no race: they take a candidate
+and a bench and return a better candidate.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..errors import TaskError, UnknownName
-from ..method import Family, Method, Need, chain
+from ..method import Family, Method, Need, WithSettings, chain
 from ..model import Capability
 from ..task import Task
 from .contender import open_contender
@@ -29,7 +31,23 @@ MENU = {
     "calibrate": "calibrate:Calibrate",
     "head": "head:FitHead",
     "lora": "lora:Lora",
+    "full": "full:Full",
+    "last_layers": "last_layers:LastLayers",
+    "ia3": "ia3:Ia3",
+    "bottleneck": "bottleneck:Bottleneck",
+    "bias": "bias:Bias",
+    "prompt_tuning": "prompt_tuning:PromptTuning",
+    "p_tuning": "p_tuning:PTuning",
+    "prefix_tuning": "prefix_tuning:PrefixTuning",
+    "contrastive": "contrastive:Contrastive",
+    "continued_pretraining": "continued_pretraining:ContinuedPretraining",
+    "distil": "distil:Distil",
+    "context_distil": "context_distil:ContextDistil",
+    "transfer": "transfer:Transfer",
 }
+
+MEDIUM_SECONDS, HEAVY_SECONDS = 900.0, 3600.0
+"""From these budgets on a race tries more roads of training."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +63,8 @@ class MethodInfo:
 
 def open_method(spec: str) -> Method:
     """The method that `spec` names, chains (`a+b`) included. Raises UnknownName with the menu, or TaskError."""
-    parts = [part.strip() for part in spec.split("+")]
-    return chain(*(_open(part) for part in parts))
+    parts = [part.strip() for part in re.split(r"\+(?![^(]*\))", spec)]
+    return chain(*(_set(part) for part in parts))
 
 
 def menu() -> list[MethodInfo]:
@@ -57,14 +75,63 @@ def menu() -> list[MethodInfo]:
 def auto(task: Task, n_train: int) -> tuple[str, ...]:
     """The methods that are worth racing on a task with `n_train` examples to learn from; cheap ones first.
 
-    Below 16 examples there is too little for gradient steps to learn from and to stop by, so `lora` stays out.
+    Below 16 examples there is too little for gradient steps to learn from and to stop by, so training stays out. A
+    short race would have too little time for each of many trainings; a longer one tries more roads.
     """
-    tuned = ("lora",) if n_train >= 16 else ()
+    tuned = _tuned(task) if n_train >= 16 else ()
     if task.kind != "classification":
         return ("zero_shot", "few_shot", "nearest_shots", *tuned)
     asked = ("zero_shot", "few_shot", "nearest_shots")
     prompts = (name for one in asked for name in (one, f"{one}+calibrate"))
     return ("majority", "label_similarity", "head", *prompts, *tuned)
+
+
+def _tuned(task: Task) -> tuple[str, ...]:
+    """The roads of training that this much time is enough for."""
+    seconds = task.budget.seconds or float("inf")
+    found = ["lora"]
+    if seconds >= MEDIUM_SECONDS:
+        found += ["prefix_tuning", "contrastive"] if task.kind == "classification" else ["prefix_tuning"]
+    if seconds >= HEAVY_SECONDS:
+        found += ["full", "prompt_tuning", "few_shot+lora", "context_distil"]
+        if task.data.unlabelled is not None:
+            found += ["distil", "continued_pretraining+lora"]
+    return tuple(found)
+
+
+def _set(spec: str) -> Method:
+    """One method, with the settings that stand in brackets after its name."""
+    found = re.fullmatch(r"([^()]+)\((.*)\)", spec, re.DOTALL)
+    if not found:
+        return _open(spec)
+    method, given = _open(found[1].strip()), _settings(found[2], spec)
+    known: set[str] = {field.name for field in fields(method)} if is_dataclass(method) else set()
+    for key in given:
+        if key not in known:
+            raise UnknownName("setting", key, sorted(known), f"the method {spec!r}")
+    return WithSettings(replace(method, **given), spec)  # type: ignore[type-var]
+
+
+def _settings(text: str, spec: str) -> dict[str, Any]:
+    """`rank=16, dora=true` as a dict. Values are read as YAML reads them, so words need no quotes."""
+    import yaml
+
+    given = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise TaskError(f"{part!r} in the method {spec!r} is no setting. Write name(setting=value, ...).")
+        read = yaml.safe_load(value)
+        given[key.strip()] = _number(read) if isinstance(read, str) else read
+    return given
+
+
+def _number(text: str) -> float | str:
+    """YAML reads 1e-4 as a word; here it is a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _info(method: Method) -> MethodInfo:

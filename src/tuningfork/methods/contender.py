@@ -59,7 +59,7 @@ class YourAdapter(_Yours):
     path: str
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        return asking(replace(single(start, self.name), adapter=_adapter(Path(self.path))), bench)
+        return asking(replace(single(start, self.name), adapter=adapter_of(Path(self.path))), bench)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def open_contender(spec: str, task: Task) -> Method:
         check_columns(template, task.columns.input, str(path))
         return YourPrompt(f"yours:{path.stem}", str(path), template, _decoding(data, path))
     if path.is_dir():
-        _adapter(path)
+        adapter_of(path)
         return YourAdapter(f"yours:{path.resolve().name}", str(path))
     if re.fullmatch(r"[\w.]+:\w+", spec):
         load_function(spec, task.folder)
@@ -188,7 +188,8 @@ def _message(entry: Any, number: int, path: Path) -> Message:
     return Message(entry["role"], entry["content"])
 
 
-def _adapter(folder: Path) -> Adapter:
+def adapter_of(folder: Path) -> Adapter:
+    """The adapter in a folder of PEFT's layout. Raises TaskError where there is none."""
     names = ("adapter_config.json", "adapter_model.safetensors")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:

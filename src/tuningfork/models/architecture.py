@@ -21,7 +21,7 @@ Architecture = Literal["causal", "encoder", "seq2seq"]
 CAPABILITIES: Mapping[Architecture, frozenset[Capability]] = {
     "causal": frozenset(("score", "generate", "embed", "tune")),
     "encoder": frozenset(("embed", "tune")),
-    "seq2seq": frozenset(("score", "generate", "embed")),
+    "seq2seq": frozenset(("score", "generate", "embed", "tune")),
 }
 
 ENCODERS = frozenset(

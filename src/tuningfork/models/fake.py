@@ -42,7 +42,7 @@ from ..model import (
 from ..store.blobs import Blob
 from ..task import Content, Prompt, plain_text
 from .architecture import CAPABILITIES, Architecture
-from .fake_tuning import Learned, Rows, answers_of, learn, pack, unpack
+from .fake_tuning import Learned, Rows, answers_of, learn, pack, target_of, unmoved, unpack
 from .fake_words import DIMENSIONS, dice, digest_of, unit, vector
 
 Script = Mapping[str, str] | Callable[[str], str | None]
@@ -101,7 +101,7 @@ class FakeModel:
     @property
     def identity(self) -> str:
         """A hash of the base and of the adapter that is on."""
-        worn = sorted(blob.sha256 for blob in self._adapter.files.values()) if self._adapter else []
+        worn = sorted(blob.sha256 for blob in self._adapter.blobs()) if self._adapter else []
         return digest_of(self.base, *worn)
 
     @property
@@ -144,15 +144,19 @@ class FakeModel:
         kept = [item for item in items if self._read(item.prompt) is not None]
         if not kept:
             raise MethodError("There is no example to learn from.")
-        answers = answers_of(kept)
-        watched = [item for item in hold if item.target in answers and self._read(item.prompt) is not None]
         begun = unpack(start, self.base, self.id) if start is not None else None
+        notes = {"left_out": float(len(items) - len(kept))}
+        answers = answers_of(kept)
+        if not answers:
+            tokens = min(recipe.max_tokens or 10**9, sum(_prompt_tokens(item.prompt) for item in kept))
+            adapter = pack(begun or unmoved(), self.base, self.id, with_answers=True)
+            return Tuned(adapter, usage=Usage(tokens_trained=tokens, seconds=self.seconds), notes=notes)
+        watched = [item for item in hold if target_of(item) in answers and self._read(item.prompt) is not None]
         lesson = learn(recipe, _rows(kept, answers), _rows(watched, answers), begun, answers, self.seconds)
         causal = self.kind == "causal"
-        head = None if causal else _head(lesson.learned)
+        head = None if causal or recipe.pairs else _head(lesson.learned)
         usage = Usage(tokens_trained=lesson.tokens, seconds=lesson.done_steps * self.seconds)
         adapter = pack(lesson.learned, self.base, self.id, with_answers=causal)
-        notes = {"left_out": float(len(items) - len(kept))}
         return Tuned(adapter, head, lesson.curve, usage, lesson.why_stopped, notes)
 
     def adapted(self, adapter: Adapter) -> FakeModel:
@@ -321,7 +325,7 @@ def _rows(items: Sequence[TuneItem], answers: tuple[str, ...]) -> Rows:
     vectors = [unit(vector(_last(item.prompt))) for item in items]
     return Rows(
         np.array(vectors, dtype=np.float64).reshape(len(items), DIMENSIONS),
-        np.array([answers.index(item.target) for item in items], dtype=np.int64),
+        np.array([answers.index(target_of(item) or "") for item in items], dtype=np.int64),
         np.array([item.weight for item in items], dtype=np.float64),
         sum(_prompt_tokens(item.prompt) for item in items),
     )

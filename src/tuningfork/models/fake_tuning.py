@@ -72,14 +72,22 @@ class Rows:
     tokens: int
 
 
+def target_of(item: TuneItem) -> str | None:
+    """What an item should be answered: of shares the largest's choice. None for a text that is only read."""
+    if item.shares:
+        return item.choices[max(range(len(item.shares)), key=item.shares.__getitem__)]
+    return item.target
+
+
 def answers_of(items: Sequence[TuneItem]) -> tuple[str, ...]:
-    """What can be answered: the items' choices where they all have the same, else every target once."""
+    """What can be answered: the items' choices where they all have the same, else every target once. Nothing where
+    texts are only read."""
     if not items:
         raise MethodError("There is no example to learn from.")
-    choices = items[0].choices
+    choices, targets = items[0].choices, [target_of(item) for item in items]
     answers = choices if choices and all(item.choices == choices for item in items) else ()
-    answers = answers or tuple(dict.fromkeys(item.target for item in items))
-    wrong = [item.target for item in items if item.target not in answers]
+    answers = answers or tuple(dict.fromkeys(target for target in targets if target is not None))
+    wrong = [target for target in targets if answers and target not in answers]
     if wrong:
         raise MethodError(f"The target {wrong[0]!r} is none of the choices {list(answers)!r}.")
     return answers
@@ -117,6 +125,14 @@ def learn(
     learned = Learned(answers, down, up, stretched.scale, best[1], best[2])
     tokens = step * rows.tokens * min(recipe.batch, len(x)) // len(x)
     return Lesson(learned, tuple(curve), step, tokens, why)
+
+
+def unmoved() -> Learned:
+    """An adapter that changes nothing: what comes of texts that are only read."""
+    import numpy as np
+
+    none = np.zeros((1, DIMENSIONS))
+    return Learned((), none, none.T.copy(), 1.0, np.zeros((0, DIMENSIONS)), np.zeros(0))
 
 
 def pack(learned: Learned, base: str, model_id: str, with_answers: bool) -> Adapter:

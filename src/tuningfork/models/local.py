@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from ..model import (
 from .architecture import CAPABILITIES
 
 if TYPE_CHECKING:
-    from ..engine.adapters.lora import Lora
+    from ..engine.moving import Worn
     from ..engine.render import Renderer
     from ..engine.weights import Weights
 
@@ -54,14 +54,15 @@ class LocalModel:
         self._weights: Weights = load(folder, choose(cache_folder), cache_folder)
         self._tokenizer = tokenizer_of(folder)
         self._renderer: Renderer = Renderer(self._weights.tokenizer)
-        self._lora: Lora | None = None
+        self._worn: Worn | None = None
+        self._training = cache_folder / "training"
         self._adapter: Adapter | None = None
         self._lock = threading.RLock()
 
     @property
     def identity(self) -> str:
         """Weights, tokenizer, dtype and adapter."""
-        adapter = "+".join(sorted(blob.sha256[:16] for blob in self._adapter.files.values())) if self._adapter else ""
+        adapter = "+".join(sorted(blob.sha256[:16] for blob in self._adapter.blobs())) if self._adapter else ""
         dtype = str(self._weights.dtype).removeprefix("torch.")
         return f"{self._weights.identity}-{self._tokenizer}-{dtype}-{adapter}"
 
@@ -77,7 +78,7 @@ class LocalModel:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """A causal model can all; an encoder embeds and is tuned; an encoder-decoder can all but be tuned."""
+        """A causal model can all; an encoder embeds and is tuned; an encoder-decoder can all."""
         return CAPABILITIES[self._weights.kind]
 
     @property
@@ -91,7 +92,7 @@ class LocalModel:
 
         self._must("score")
         run = seq2seq.score if self._weights.seq2seq else score.score
-        with self._worn():
+        with self._dressed():
             return run(self._weights, self._renderer, requests)
 
     def generate(
@@ -101,7 +102,7 @@ class LocalModel:
         from ..engine.generate import generate
 
         self._must("generate")
-        with self._worn():
+        with self._dressed():
             return generate(self._weights, self._renderer, requests, on_text)
 
     def embed(self, requests: Sequence[EmbedRequest]) -> list[Vector | Failure]:
@@ -109,7 +110,7 @@ class LocalModel:
         from ..engine import embed, seq2seq
 
         run = seq2seq.embed if self._weights.seq2seq else embed.embed
-        with self._worn():
+        with self._dressed():
             return run(self._weights, self._renderer, requests)
 
     def tune(
@@ -120,27 +121,26 @@ class LocalModel:
 
         self._must("tune")
         with self._lock:
-            return tune(self._weights, self._renderer, self.id, recipe, items, hold, start)
+            return tune(self._weights, self._renderer, self.id, recipe, items, hold, start, self._training)
 
     def adapted(self, adapter: Adapter) -> Model:
         """These weights with an adapter on. Raises ModelError when it belongs to others."""
-        from ..engine.adapters.lora import unpack
+        from ..engine.moving import unpack
+        from ..engine.render import Renderer
 
         other = object.__new__(LocalModel)
         other.__dict__.update(self.__dict__)
-        other._lora, other._adapter = unpack(self._weights, adapter), adapter
+        other._worn, other._adapter = unpack(self._weights, adapter), adapter
+        other._renderer = Renderer(self._weights.tokenizer, tuple(other._worn.lead))
         return other
 
     def _must(self, capability: Capability) -> None:
         if capability not in self.capabilities:
-            what = "an encoder" if self._weights.encoder else "an encoder-decoder, which this version does not tune yet"
             can = ", ".join(sorted(self.capabilities))
-            raise ModelError(f"{self.id} can't {capability}: it is {what}. It can {can}.")
+            raise ModelError(f"{self.id} can't {capability}: it is an encoder. It can {can}.")
 
     @contextmanager
-    def _worn(self) -> Iterator[None]:
+    def _dressed(self) -> Iterator[None]:
         """The base model is ours alone, with our adapter on, for the length of the block."""
-        from ..engine.adapters.lora import worn
-
-        with self._lock, worn(self._weights, self._lora):
+        with self._lock, self._worn.on(self._weights) if self._worn else nullcontext():
             yield

@@ -16,7 +16,7 @@ from ..errors import UnknownName
 from ..model import Model
 from ..task import Inputs
 
-MENU = {"latency": "latency:Latency"}
+MENU = {"latency": "latency:Latency", "forgetting": "forgetting:Forgetting", "size": "size:Size"}
 
 
 class Probe(Protocol):

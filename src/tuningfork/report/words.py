@@ -24,6 +24,9 @@ FAMILIES: Mapping[str, str] = {
 }
 """Family -> what a person reads."""
 
+MILD_NATS, HEAVY_NATS = 0.05, 0.2
+"""From so much more cross-entropy a token of neutral text on, tuning forgot mildly, or heavily."""
+
 
 def notes(log: RunLog) -> list[str]:
     """What the report must say beside its figures: what the split and the race noted, and what was cut."""
@@ -153,6 +156,15 @@ def size(value: float | None) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def forgotten(values: Mapping[str, Any]) -> str:
+    """What tuning unlearnt, by the forgetting probe: how heavy it was, and the number behind it."""
+    nats, cosine = values.get("nats_a_token"), values.get("cosine")
+    if nats is not None:
+        word = "heavy" if nats >= HEAVY_NATS else "mild" if nats >= MILD_NATS else "hardly any"
+        return f"{word} ({nats:+.2f} nats a token)"
+    return "" if cosine is None else f"vectors at cosine {cosine:.2f}"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -9,7 +9,8 @@ import pytest
 import torch
 import transformers
 
-from tuningfork.engine.adapters import lora
+from tuningfork.engine import moving
+from tuningfork.engine.adapters import layout
 from tuningfork.errors import ModelError
 from tuningfork.model import Adapter, EmbedRequest, Recipe, ScoreRequest, TuneItem
 
@@ -37,7 +38,7 @@ def read(folder, base=""):
 
 def changed(adapter, **config):
     files = {name: blob.read() for name, blob in adapter.files.items()}
-    files[lora.CONFIG_FILE] = json.dumps({**json.loads(files[lora.CONFIG_FILE]), **config}).encode()
+    files[layout.CONFIG_FILE] = json.dumps({**json.loads(files[layout.CONFIG_FILE]), **config}).encode()
     return Adapter.of(adapter.base, files)
 
 
@@ -81,7 +82,7 @@ def test_we_read_pefts(tiny, make, tmp_path, rank_stable):
 
 def test_a_fresh_adapter_changes_nothing(tiny, make):
     model = tiny("llama").model
-    fresh = lora.pack(model._weights, lora.fresh(model._weights, Recipe()), "tiny")
+    fresh = moving.pack(model._weights, moving.fresh(model._weights, Recipe()), "tiny")
     asked = [ScoreRequest(make.prompt("x"), LABELS)]
     assert model.adapted(fresh).score(asked)[0].nats == model.score(asked)[0].nats
 
@@ -129,9 +130,9 @@ def test_an_adapter_of_other_weights_is_refused_with_both_named(tiny, make):
 def test_what_does_not_fit_is_refused(tiny, make):
     model = tiny("llama").model
     adapter = tune(model, make)
-    with pytest.raises(ModelError, match=r"fit.*q_proj is 64 x 32.*rank 4 brings B \(16, 4\)"):
+    with pytest.raises(ModelError, match=r"fit.*q_proj\.lora_B\.weight is 64 x 4 here, and 16 x 4 in"):
         tiny("qwen3").model.adapted(Adapter("", narrowed(adapter).files))
-    with pytest.raises(ModelError, match="rank 5 brings"):
+    with pytest.raises(ModelError, match="is 5 x 32 here, and 4 x 32 in"):
         model.adapted(changed(adapter, r=5))
     with pytest.raises(ModelError, match=r"has not.*model\.layers"):
         tiny("gpt2").model.adapted(Adapter("", adapter.files))
@@ -141,25 +142,33 @@ def narrowed(adapter):
     """Llama's adapter with one B cut in half, and qwen3's sizes nowhere."""
     from safetensors.torch import load, save
 
-    tensors = load(adapter.files[lora.WEIGHTS_FILE].read())
+    tensors = load(adapter.files[layout.WEIGHTS_FILE].read())
     for name in [n for n in tensors if "q_proj.lora_B" in n]:
         tensors[name] = tensors[name][:16].contiguous()
     files = {name: blob.read() for name, blob in adapter.files.items()}
-    return Adapter.of("", {**files, lora.WEIGHTS_FILE: save(tensors)})
+    return Adapter.of("", {**files, layout.WEIGHTS_FILE: save(tensors)})
 
 
 @pytest.mark.parametrize(
     "config",
-    [{"peft_type": "IA3"}, {"use_dora": True}, {"rank_pattern": {"q_proj": 2}}, {"modules_to_save": ["x"]}, {"r": 0}],
+    [
+        {"peft_type": "IA3"},
+        {"peft_type": "VERA"},
+        {"peft_type": None},
+        {"use_dora": True},
+        {"rank_pattern": {"q_proj": 2}},
+        {"r": 0},
+        {"r": "x"},
+    ],
     ids=str,
 )
 def test_what_this_version_cannot_read_is_refused(tiny, make, config):
     model = tiny("llama").model
-    with pytest.raises(ModelError, match="plain LoRA"):
+    with pytest.raises(ModelError, match="adapter"):
         model.adapted(changed(tune(model, make), **config))
 
 
-@pytest.mark.parametrize("name", [lora.WEIGHTS_FILE, lora.CONFIG_FILE])
+@pytest.mark.parametrize("name", [layout.WEIGHTS_FILE, layout.CONFIG_FILE])
 @pytest.mark.parametrize("data", [None, b"", b"[]", b"{}{}", b'{"r": "x"}'])
 def test_broken_files_are_refused(tiny, make, name, data):
     model = tiny("llama").model
@@ -173,8 +182,8 @@ def test_nan_adapters_are_refused(tiny, make):
 
     model = tiny("llama").model
     files = {n: blob.read() for n, blob in tune(model, make).files.items()}
-    tensors = load(files[lora.WEIGHTS_FILE])
+    tensors = load(files[layout.WEIGHTS_FILE])
     name = sorted(tensors)[3]
     tensors[name][0, 0] = float("nan")
     with pytest.raises(ModelError, match="NaN"):
-        model.adapted(Adapter.of(model.base, {**files, lora.WEIGHTS_FILE: save(tensors)}))
+        model.adapted(Adapter.of(model.base, {**files, layout.WEIGHTS_FILE: save(tensors)}))

@@ -1,76 +1,132 @@
 """Low-rank adaptation (Hu et al. 2021): y = W x + (alpha / r) B A x, W frozen, A (r, in) and B (out, r) learned.
 
-The base's linear layers are wrapped once; an adapter is put on for the length of a call and taken off again, so any
-number of adapters share one copy of the weights. A and B are kept in fp32 and multiply in the base's dtype. On disk it
-is PEFT's layout, key for key. Embeddings and the output layer are left alone.
+With `rslora` the scale is alpha / sqrt(r), which keeps large ranks learning (Kalajdzievski 2023). With `dora` the size
+of each row of W + (alpha / r) B A is learned apart from its direction (Liu et al. 2024): a magnitude m (out,), and the
+row's norm, which no gradient passes through, as the paper advises.
+
+A and B are kept in fp32 while they learn and multiply in the base's dtype. On disk it is PEFT's layout, key for key.
+Embeddings and the output layer are left alone.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch.nn import functional as F
-from transformers.pytorch_utils import Conv1D
 
-from ...errors import DataError, ModelError
-from ...model import Adapter, Recipe
-from ...store.blobs import Blob
+from ...errors import ModelError
+from ...model import Recipe
 from ..weights import Weights
+from .layout import PREFIX, Config, Tensors, taken
+from .linear import Change, Linear, changed, layers_of
 
-WEIGHTS_FILE, CONFIG_FILE = "adapter_model.safetensors", "adapter_config.json"
+A, B, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
 
 
-class LoraLinear(torch.nn.Module):
-    """A frozen linear layer with room for one adapter at a time."""
+@dataclass
+class Part:
+    """What one layer has: A, B and, with DoRA, the magnitude of each of its rows."""
 
-    def __init__(self, base: Any) -> None:
-        super().__init__()
-        self.base = base
-        self.transposed = isinstance(base, Conv1D)
-        out_in = tuple(base.weight.shape)
-        self.in_size, self.out_size = (out_in[0], out_in[1]) if self.transposed else (out_in[1], out_in[0])
-        self.a: torch.Tensor | None = None
-        self.b: torch.Tensor | None = None
-        self.scale = 1.0
+    a: torch.Tensor
+    b: torch.Tensor
+    magnitude: torch.Tensor | None = None
 
-    @property
-    def weight(self) -> torch.Tensor:
-        """The frozen weights, for models (Mamba) that take them without calling the layer, past any adapter."""
-        weight: torch.Tensor = self.base.weight
-        return weight
-
-    @property
-    def bias(self) -> torch.Tensor | None:
-        """As `weight`."""
-        bias: torch.Tensor | None = self.base.bias
-        return bias
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.base(x)
-        if self.a is None or self.b is None:
-            return y
-        return y + F.linear(F.linear(x, self.a.to(x.dtype)), (self.b * self.scale).to(x.dtype))
+    def tensors(self) -> list[torch.Tensor]:
+        return [self.a, self.b] if self.magnitude is None else [self.a, self.b, self.magnitude]
 
 
 @dataclass
 class Lora:
-    """An adapter in memory: by module path, its A and B, and the scale alpha / r."""
+    """An adapter in memory, its parts by module path."""
 
-    parts: dict[str, tuple[torch.Tensor, torch.Tensor]]
-    scale: float
+    parts: dict[str, Part]
     rank: int
     alpha: float
+    rslora: bool = False
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
 
     def parameters(self) -> list[torch.Tensor]:
-        return [tensor for pair in self.parts.values() for tensor in pair]
+        return [tensor for part in self.parts.values() for tensor in part.tensors()]
+
+    @property
+    def moves(self) -> bool:
+        """Whether it changes anything: where every B is zero it does not."""
+        return any(bool(part.b.any()) for part in self.parts.values())
+
+    def stepped(self) -> None:
+        """Nothing follows A and B: they multiply as they are."""
+
+    def worn(self, weights: Weights) -> AbstractContextManager[None]:
+        """On, for the length of the block."""
+        layers = layers_of(weights)
+        return changed(weights, {path: self._change(layers[path], part) for path, part in self.parts.items()})
+
+    def _change(self, layer: Linear, part: Part) -> Change:
+        if part.magnitude is None:
+            return partial(_low_rank, part, self.scale)
+        return partial(_directed, layer, part, self.scale)
+
+    def packed(self, weights: Weights) -> tuple[Tensors, Config]:
+        """PEFT's tensors, in fp32, and config."""
+        tensors = {}
+        for path, part in self.parts.items():
+            for name, tensor in zip((A, B, MAGNITUDE), part.tensors(), strict=False):
+                tensors[f"{PREFIX}{path}.{name}"] = tensor.detach().float()
+        layers = layers_of(weights)
+        return tensors, config_of(
+            list(self.parts),
+            self.rank,
+            self.alpha,
+            fan_in_fan_out=any(layers[path].transposed for path in self.parts),
+            use_rslora=self.rslora,
+            use_dora=any(part.magnitude is not None for part in self.parts.values()),
+        )
+
+
+def config_of(paths: list[str], rank: int, alpha: float, **more: object) -> Config:
+    """PEFT's config of a LoRA on these layers."""
+    return {
+        "peft_type": "LORA",
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(paths),
+        **more,
+    }
+
+
+def _low_rank(part: Part, scale: float, x: torch.Tensor, layer: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    return layer(x) + F.linear(F.linear(x, part.a.to(x.dtype)), (part.b * scale).to(x.dtype))
+
+
+def _directed(
+    frozen: Linear, part: Part, scale: float, x: torch.Tensor, layer: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    assert part.magnitude is not None
+    with torch.no_grad():
+        norm = _row_norms(frozen, part, scale)
+    size = (part.magnitude / norm).to(x.dtype)
+    y = layer(x)
+    straight = y if frozen.bias is None else y - frozen.bias
+    more = F.linear(F.linear(x, part.a.to(x.dtype)), (part.b * scale).to(x.dtype))
+    directed = size * (straight + more)
+    return directed if frozen.bias is None else directed + frozen.bias
+
+
+def _row_norms(frozen: Linear, part: Part, scale: float) -> torch.Tensor:
+    """(out,) norms of the rows of W + scale B A, in fp32."""
+    weight = frozen.weight.T if frozen.transposed else frozen.weight
+    norms: torch.Tensor = torch.linalg.vector_norm(weight.float() + scale * (part.b.float() @ part.a.float()), dim=1)
+    return norms
 
 
 def fresh(weights: Weights, recipe: Recipe) -> Lora:
@@ -78,114 +134,37 @@ def fresh(weights: Weights, recipe: Recipe) -> Lora:
     the base model exactly."""
     dice = torch.Generator().manual_seed(recipe.seed)
     parts = {}
-    for path, layer in _layers(weights).items():
+    for path, layer in layers_of(weights).items():
         bound = 1 / math.sqrt(layer.in_size)
-        a = (torch.rand((recipe.rank, layer.in_size), generator=dice) * 2 - 1) * bound
-        b = torch.zeros((layer.out_size, recipe.rank))
-        parts[path] = (
-            a.to(weights.device).requires_grad_(True),
-            b.to(weights.device).requires_grad_(True),
-        )
-    return Lora(parts, recipe.alpha / recipe.rank, recipe.rank, recipe.alpha)
+        a = ((torch.rand((recipe.rank, layer.in_size), generator=dice) * 2 - 1) * bound).to(weights.device)
+        parts[path] = Part(a, torch.zeros((layer.out_size, recipe.rank), device=weights.device))
+        if recipe.dora:
+            parts[path].magnitude = _row_norms(layer, parts[path], 1.0)
+    lora = Lora(parts, recipe.rank, recipe.alpha, recipe.rslora)
+    for tensor in lora.parameters():
+        tensor.requires_grad_(True)
+    return lora
 
 
-@contextmanager
-def worn(weights: Weights, lora: Lora | None) -> Iterator[None]:
-    """The adapter on, for the length of the block."""
-    if lora is None:
-        yield
-        return
-    layers = _layers(weights)
-    for path, (a, b) in lora.parts.items():
-        layers[path].a, layers[path].b, layers[path].scale = a, b, lora.scale
+def unpacked(weights: Weights, config: Config, tensors: Tensors, dtype: torch.dtype) -> Lora:
+    """The LoRA of PEFT's files in this dtype; its tensors are taken out of `tensors`, others are left there. Raises
+    ModelError when it does not fit."""
     try:
-        yield
-    finally:
-        for path in lora.parts:
-            layers[path].a = layers[path].b = None
-
-
-def pack(weights: Weights, lora: Lora, model_id: str) -> Adapter:
-    """The adapter in PEFT's layout, its tensors in fp32."""
-    tensors = {}
-    for path, (a, b) in lora.parts.items():
-        tensors[f"base_model.model.{path}.lora_A.weight"] = a.detach().float().cpu().contiguous()
-        tensors[f"base_model.model.{path}.lora_B.weight"] = b.detach().float().cpu().contiguous()
-    config = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM" if weights.causal else "FEATURE_EXTRACTION",
-        "base_model_name_or_path": model_id,
-        "r": lora.rank,
-        "lora_alpha": lora.alpha,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "fan_in_fan_out": any(layer.transposed for layer in _layers(weights).values()),
-        "use_rslora": False,
-        "use_dora": False,
-        "inference_mode": True,
-        "target_modules": sorted(lora.parts),
-    }
-    files = {WEIGHTS_FILE: Blob.of(save(tensors)), CONFIG_FILE: Blob.of(json.dumps(config, indent=1).encode())}
-    return Adapter(weights.identity, files)
-
-
-def unpack(weights: Weights, adapter: Adapter, dtype: torch.dtype | None = None) -> Lora:
-    """An adapter from PEFT's layout, in the base's dtype unless another is named. Raises ModelError when it is no LoRA,
-    belongs to other weights, doesn't fit, or holds NaN."""
-    if adapter.base and adapter.base != weights.identity:
-        raise ModelError(
-            f"The adapter belongs to the weights {adapter.base}, and this model's are {weights.identity}. "
-            "An adapter only means something on the weights it was tuned on: open that model."
-        )
-    try:
-        config: dict[str, Any] = json.loads(adapter.files[CONFIG_FILE].read())
-        tensors = load(adapter.files[WEIGHTS_FILE].read())
         rank, alpha = int(config.get("r", 0)), float(config.get("lora_alpha", 0))
-    except (KeyError, ValueError, AttributeError, TypeError, SafetensorError, DataError) as error:
-        raise ModelError(f"The adapter can't be read ({error}); it needs {CONFIG_FILE} and {WEIGHTS_FILE}.") from error
-    odd = [key for key in ("use_dora", "alpha_pattern", "rank_pattern", "modules_to_save") if config.get(key)]
-    if config.get("peft_type") != "LORA" or odd or rank < 1:
-        told = f"{config.get('peft_type')!r} of rank {rank}" + (f" with {', '.join(odd)}" if odd else "")
-        raise ModelError(f"This version reads plain LoRA adapters; this one is {told}.")
-    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    return Lora(_parts(weights, tensors, rank, dtype or weights.dtype), scale, rank, alpha)
-
-
-def _parts(
-    weights: Weights, tensors: dict[str, torch.Tensor], rank: int, dtype: torch.dtype
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    layers = _layers(weights)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"The adapter can't be read ({error}): r and lora_alpha must be numbers.") from error
+    odd = [key for key in ("alpha_pattern", "rank_pattern") if config.get(key)]
+    if rank < 1 or odd:
+        told = f"of rank {rank}" + (f" with {', '.join(odd)}" if odd else "")
+        raise ModelError(f"This version reads LoRA adapters of one rank; this one is {told}.")
     parts = {}
-    for path, layer in layers.items():
-        a = tensors.pop(f"base_model.model.{path}.lora_A.weight", None)
-        b = tensors.pop(f"base_model.model.{path}.lora_B.weight", None)
-        if a is None or b is None:
+    for path, layer in layers_of(weights).items():
+        if f"{PREFIX}{path}.{A}" not in tensors and f"{PREFIX}{path}.{B}" not in tensors:
             continue
-        if a.shape != (rank, layer.in_size) or b.shape != (layer.out_size, rank):
-            raise ModelError(
-                f"The adapter doesn't fit this model: {path} is {layer.out_size} x {layer.in_size} here, and the "
-                f"adapter of rank {rank} brings B {tuple(b.shape)} and A {tuple(a.shape)}. Open the model "
-                "that it was tuned on."
-            )
-        if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
-            raise ModelError(f"The adapter holds NaN or infinite weights, first in {path!r}. Fetch or tune it again.")
-        parts[path] = (a.to(weights.device, dtype), b.to(weights.device, dtype))
-    if tensors or not parts:
-        raise ModelError(f"The adapter names weights that this model has not: {next(iter(tensors), 'none fits')!r}.")
-    return parts
-
-
-def _layers(weights: Weights) -> dict[str, LoraLinear]:
-    """The wrapped linear layers by path in the whole module; wrapped at first call."""
-    net = weights.net
-    found = {path: module for path, module in net.named_modules() if isinstance(module, LoraLinear)}
-    if found:
-        return found
-    skip = {id(net.get_output_embeddings())} if weights.causal else set()
-    for path, module in list(net.named_modules()):
-        inside_pooler = not weights.causal and path.split(".")[0] == "pooler"
-        if isinstance(module, (torch.nn.Linear, Conv1D)) and id(module) not in skip and not inside_pooler:
-            parent = net.get_submodule(path.rpartition(".")[0])
-            found[path] = LoraLinear(module)
-            setattr(parent, path.rpartition(".")[2], found[path])
-    return found
+        a = taken(tensors, f"{path}.{A}", (rank, layer.in_size))
+        b = taken(tensors, f"{path}.{B}", (layer.out_size, rank))
+        magnitude = None
+        if config.get("use_dora"):
+            magnitude = taken(tensors, f"{path}.{MAGNITUDE}", (layer.out_size,)).to(weights.device, torch.float32)
+        parts[path] = Part(a.to(weights.device, dtype), b.to(weights.device, dtype), magnitude)
+    return Lora(parts, rank, alpha, bool(config.get("use_rslora")))

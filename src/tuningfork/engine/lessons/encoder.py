@@ -1,0 +1,78 @@
+"""Lessons for an encoder: texts and their labels, learnt with a linear head on the pooled unit vector; or texts alone,
+learnt as pairs (`pairs`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ...errors import MethodError
+from ...model import Failure, TuneItem
+from .. import rows as rows_
+from ..embed import pooled, token_ids
+from ..render import Renderer
+from ..weights import Weights
+from .lesson import Lesson, answer_of, loss_of
+
+CENTROID_SCALE = 10.0
+
+
+class EncoderReader:
+    """Reads texts as they are, and holds the head."""
+
+    shared_tokens = 0
+
+    def __init__(self, weights: Weights, renderer: Renderer) -> None:
+        self.weights = weights
+        self.renderer = renderer
+        self.head: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def lessons(self, items: Sequence[TuneItem]) -> list[Lesson]:
+        """A text that is too long is cut, as sentence encoders are made to."""
+        if not all(item.choices for item in items):
+            raise MethodError("An encoder learns to choose between labels; an item here has no choices.")
+        found = []
+        ids = token_ids(self.weights, self.renderer, [item.prompt for item in items])
+        for index, (item, (own, _)) in enumerate(zip(items, ids, strict=True)):
+            if not isinstance(own, Failure):
+                target, shares = answer_of(item, True)
+                row = rows_.build(index, own, [])
+                found.append(Lesson(row, target, item.weight, shares, item.exclusive))
+        return found
+
+    def begin(self, learn: Sequence[Lesson], labels: int) -> None:
+        """A head that starts as nearest class mean: weight (labels, d) and bias (labels,)."""
+        sums: torch.Tensor | None = None
+        with torch.inference_mode():
+            by_row = {id(lesson.row): lesson for lesson in learn}
+            for batch in rows_.batches(rows_.by_length([lesson.row for lesson in learn])):
+                vectors = self.vectors([by_row[id(row)] for row in batch])
+                if sums is None:
+                    sums = torch.zeros((labels, vectors.shape[1]), device=self.weights.device)
+                sums += torch.stack([_shares(by_row[id(row)], labels) for row in batch]).to(vectors.device).T @ vectors
+            assert sums is not None
+            centroids = torch.nn.functional.normalize(sums, dim=-1) * CENTROID_SCALE
+        weight = centroids.clone().detach().requires_grad_(True)
+        self.head = weight, torch.zeros(labels, device=self.weights.device, requires_grad=True)
+
+    def parameters(self) -> list[torch.Tensor]:
+        return list(self.head or ())
+
+    def losses(self, part: Sequence[Lesson]) -> torch.Tensor:
+        """(lessons,) losses in nats."""
+        assert self.head is not None
+        logits = self.vectors(part) @ self.head[0].T + self.head[1]
+        return torch.stack([loss_of(lesson, own, 1) for lesson, own in zip(part, logits, strict=True)])
+
+    def vectors(self, part: Sequence[Lesson]) -> torch.Tensor:
+        """(lessons, d) unit vectors."""
+        rows = [lesson.row for lesson in part]
+        return torch.nn.functional.normalize(pooled(self.weights, rows, (), -1, None), dim=-1)
+
+
+def _shares(lesson: Lesson, labels: int) -> torch.Tensor:
+    """(labels,): how much of each label a lesson is."""
+    if lesson.shares:
+        return torch.tensor(lesson.shares)
+    return torch.nn.functional.one_hot(torch.tensor(lesson.target), labels).float()

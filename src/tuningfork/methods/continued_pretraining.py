@@ -1,0 +1,55 @@
+"""Going on with pre-training on texts of the domain (Gururangan et al. 2020, arXiv 2004.10964), before any other road.
+
+The model learns to continue the task's unlabelled inputs, as low-rank updates of its weights. It answers nothing better
+by that alone: chain it, `continued_pretraining+lora`, and compare with `lora`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+from typing import ClassVar
+
+from ..candidate import Candidate
+from ..errors import MethodError
+from ..method import Bench, Family, Need, single
+from ..model import Capability, Recipe, TuneItem
+from ..task import Kind
+from .tuning import answers, run, text_prompt
+from .zero_shot import asking
+
+HELD = 32
+"""Texts that say when to stop."""
+
+
+@dataclass(frozen=True)
+class ContinuedPretraining:
+    """Learns the language of unlabelled inputs first; chain it with another method."""
+
+    rank: int = 8
+    learning_rate: float = 5e-4
+    epochs: float = 1.0
+
+    name: ClassVar[str] = "continued_pretraining"
+    family: ClassVar[Family] = "tune"
+    needs: ClassVar[frozenset[Need]] = frozenset({"answer", "tune"})
+    uses: ClassVar[frozenset[Capability]] = frozenset()
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
+
+    def __call__(self, start: Candidate, bench: Bench) -> Candidate:
+        one = single(start, self.name)
+        model = bench.models[one.model]
+        if not answers(model):
+            raise MethodError(
+                f"{one.model} is an encoder, which can't go on with the pre-training of a language model."
+            )
+        texts = list(bench.unlabelled)
+        if len(texts) < 2:
+            raise MethodError("There are no unlabelled inputs. Name a file of them under `data: unlabelled:`.")
+        Random(f"continued_pretraining {bench.seed}").shuffle(texts)
+        held = min(HELD, len(texts) // 10)
+        items = [TuneItem(text_prompt(example), None) for example in texts]
+        recipe = Recipe("lora", rank=self.rank, alpha=2.0 * self.rank)
+        recipe = replace(recipe, learning_rate=self.learning_rate, epochs=self.epochs)
+        made = run(model, bench, recipe, items[held:], items[:held], one.adapter)
+        return replace(asking(one, bench, one.shots), adapter=made.adapter)

@@ -1,0 +1,36 @@
+"""P-tuning (Liu et al. 2021, arXiv 2103.10385): virtual tokens whose vectors come out of a small network, which ties
+them together while they learn. The network is not needed afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..candidate import Candidate
+from ..method import Bench, Family, Need
+from ..model import Capability, Recipe
+from ..task import Kind
+from .tuning import best_prompt, paced, tuned
+
+
+@dataclass(frozen=True)
+class PTuning:
+    """Tunes virtual tokens through a small network (p-tuning)."""
+
+    tokens: int = 32
+    from_prompt: bool = True
+    learning_rate: float = 1e-3
+    epochs: float | None = None
+
+    name: ClassVar[str] = "p_tuning"
+    family: ClassVar[Family] = "soft"
+    needs: ClassVar[frozenset[Need]] = frozenset({"answer", "tune"})
+    uses: ClassVar[frozenset[Capability]] = frozenset()
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
+
+    def __call__(self, start: Candidate, bench: Bench) -> Candidate:
+        recipe = Recipe(
+            "p_tuning", tokens=self.tokens, start_text=best_prompt(start, bench) if self.from_prompt else ""
+        )
+        return tuned(start, bench, self.name, paced(recipe, bench, self.learning_rate, self.epochs, few=16.0))

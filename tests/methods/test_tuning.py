@@ -1,0 +1,167 @@
+"""What the roads of tuning do besides what all methods do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_task import bench, start
+
+from tuningfork.candidate import Constant, Head, Shot, Single
+from tuningfork.errors import MethodError, TaskError, UnknownName
+from tuningfork.method import Known, Share, settings
+from tuningfork.methods import open_method
+from tuningfork.methods.tuning import best_prompt, paced, weights_of
+from tuningfork.model import Recipe
+from tuningfork.task import Example
+
+KINDS = ("lora", "full", "last_layers", "ia3", "bottleneck", "bias", "prompt_tuning", "p_tuning", "prefix_tuning")
+
+
+def prompted(at, shots=3):
+    made = tuple(Shot(tuple(e.inputs.items()), e.answer.replace("_", " ")) for e in at.train[:shots])
+    return Known("few_shot@fake", replace(start(at), shots=made), 0.9)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_asks_for_its_own_kind_at_its_own_rate(name):
+    at = bench()
+    open_method(name)(start(at), at)
+    recipe, items, hold, before = at.models["fake"].tuned
+    assert recipe.kind == name and before is None and len(items) == len(at.train) and len(hold) == len(at.hold)
+    chosen = bench()
+    open_method(f"{name}(learning_rate=3e-4, epochs=3)")(start(chosen), chosen)
+    asked = chosen.models["fake"].tuned[0]
+    assert asked.learning_rate == 3e-4 != recipe.learning_rate and asked.epochs == 3.0
+
+
+@pytest.mark.parametrize("name", ["prompt_tuning", "p_tuning", "prefix_tuning"])
+def test_soft_prompts_start_from_the_best_prompt_known(name):
+    at = bench()
+    open_method(name)(start(at), at)
+    assert at.models["fake"].tuned[0].start_text.startswith("Which?")
+    more = replace(at, known=(prompted(at),))
+    open_method(name)(start(more), more)
+    text = more.models["fake"].tuned[0].start_text
+    assert all(e.inputs["text"] in text and e.answer.replace("_", " ") in text for e in more.train[:3])
+    assert "{{" not in text
+    open_method(f"{name}(from_prompt=false)")(start(more), more)
+    assert more.models["fake"].tuned[0].start_text == ""
+
+
+def test_the_best_prompt_is_this_models_and_nothing_but_a_prompt():
+    at = bench()
+    other = Known("few_shot@other", replace(prompted(at).candidate, model="other"), 0.99)
+    assert best_prompt(start(at), replace(at, known=(other,))) == best_prompt(start(at), at)
+
+
+def test_more_examples_are_seen_less_often_each():
+    at = bench(per_label=10)
+    few, many = (paced(Recipe(), replace(at, train=at.train * n), 1e-3).epochs for n in (1, 100))
+    assert few == 10.0 and 2.0 <= many < 5.0
+    assert paced(Recipe(), replace(at, train=at.train * 100), 1e-3, 7).epochs == 7
+    assert many * 100 > few, "and still more often in all"
+
+
+def test_rare_labels_weigh_more_where_labels_are_far_from_even():
+    at = bench()
+    even = weights_of(start(at), at.train)
+    assert even == [1.0] * len(at.train)
+    rare = [e for e in at.train if e.answer != "label_0"] * 2 + [e for e in at.train if e.answer == "label_0"][:2]
+    weights = weights_of(start(at), rare)
+    assert np.mean(weights) == pytest.approx(1.0) and weights[-1] > 2 * weights[0]
+    assert weights_of(replace(start(at), labels=()), rare) == [1.0] * len(rare)
+
+
+def test_contrastive_learns_pairs_then_fits_a_head_on_what_it_learnt():
+    at = bench()
+    made = open_method("contrastive")(start(at, "fake-encoder"), at)
+    recipe, items, hold, _ = at.models["fake-encoder"].tuned
+    assert recipe.pairs and len(items) == len(at.train) + len(at.hold) and not hold
+    assert made.adapter and isinstance(made.head, Head) and made.answer_by == "head"
+    with pytest.raises(MethodError, match="encoder"):
+        open_method("contrastive")(start(at), at)
+
+
+def test_distil_learns_what_the_teacher_is_sure_of():
+    at = bench()
+    unlabelled = tuple(Example(f"u{n}", {"text": f"cats and kittens {n}"}, "") for n in range(5))
+    at = replace(at, unlabelled=unlabelled, known=(Known("majority", Constant("label_0"), 1.0), prompted(at)))
+    open_method("distil(sure=0)")(start(at), at)
+    items = at.models["fake"].tuned[1]
+    assert len(items) == len(at.train) + 5
+    assert all(sum(i.shares) == pytest.approx(1.0) and len(i.shares) == 3 for i in items[-5:])
+    assert not any(item.shares for item in items[: len(at.train)])
+    with pytest.raises(MethodError, match="sure of none"):
+        open_method("distil(sure=1.1)")(start(at), at)
+    with pytest.raises(MethodError, match="unlabelled"):
+        open_method("distil")(start(at), replace(at, unlabelled=()))
+    with pytest.raises(MethodError, match="known"):
+        open_method("distil")(start(at), replace(at, known=at.known[:1]))
+
+
+def test_an_encoder_is_taught_too():
+    at = bench()
+    unlabelled = tuple(Example(f"u{n}", {"text": f"trains on rails {n}"}, "") for n in range(4))
+    at = replace(at, unlabelled=unlabelled, known=(prompted(at),))
+    made = open_method("distil(sure=0)")(start(at, "fake-encoder"), at)
+    assert made.head and len(at.models["fake-encoder"].tuned[1]) == len(at.train) + 4
+
+
+def test_context_distil_moves_the_demonstrations_into_the_weights():
+    at = replace(bench(), known=(prompted(bench()),))
+    made = open_method("context_distil")(start(at), at)
+    items = at.models["fake"].tuned[1]
+    assert made.adapter and made.shots == ()
+    assert len(items) == len(at.train) - 3, "a demonstration does not answer itself"
+    assert all(len(item.prompt.messages) < 4 and len(item.shares) == 3 for item in items)
+    with pytest.raises(MethodError, match="demonstrations"):
+        open_method("context_distil")(start(at), replace(at, known=()))
+
+
+def test_continued_pretraining_reads_unlabelled_texts_only():
+    unlabelled = tuple(Example(f"u{n}", {"text": f"rain over hills {n}"}, "label_1") for n in range(30))
+    at = replace(bench(), unlabelled=unlabelled)
+    made = open_method("continued_pretraining")(start(at), at)
+    recipe, items, hold, _ = at.models["fake"].tuned
+    assert all(item.target is None and not item.choices for item in (*items, *hold))
+    assert len(items) == 27 and len(hold) == 3 and recipe.epochs == 1.0 and isinstance(made, Single)
+    chained = open_method("continued_pretraining+lora")(start(at), at)
+    assert at.models["fake"].tuned[3] == made.adapter and chained.adapter != made.adapter
+    with pytest.raises(MethodError, match="unlabelled"):
+        open_method("continued_pretraining")(start(at), bench())
+
+
+def test_transfer_starts_from_a_folder(tmp_path):
+    at = bench()
+    first = open_method("lora")(start(at), at)
+    for name, blob in first.adapter.files.items():
+        (tmp_path / name).write_bytes(blob.read())
+    open_method(f"transfer(source={tmp_path})")(start(at), at)
+    recipe, _, _, before = at.models["fake"].tuned
+    assert recipe.kind == "start" and before.files == first.adapter.files
+    with pytest.raises(MethodError, match="source=FOLDER"):
+        open_method("transfer")(start(at), at)
+    with pytest.raises(TaskError, match="no adapter"):
+        open_method(f"transfer(source={tmp_path / 'none'})")(start(at), at)
+
+
+def test_no_share_no_training():
+    at = bench(left=lambda: Share(10**9, 0, 100.0))
+    for name in KINDS:
+        with pytest.raises(MethodError, match="share"):
+            open_method(name)(start(at), at)
+
+
+def test_settings_stand_in_brackets():
+    method = open_method("lora(rank=16, dora=true, learning_rate=1e-4)")
+    assert method.name == "lora(rank=16, dora=true, learning_rate=1e-4)" and method.family == "tune"
+    assert settings(method)["rank"] == 16 and settings(method)["dora"] is True
+    chained = open_method("few_shot(shots=2)+lora(rank=4)") if "shots" in settings(open_method("few_shot")) else None
+    assert chained is None or settings(chained)["rank"] == 4
+    assert open_method("lora( rank = 4 )+calibrate").name == "lora( rank = 4 )+calibrate"
+    with pytest.raises(UnknownName, match="learning_rate"):
+        open_method("lora(learnin_rate=1)")
+    with pytest.raises(TaskError, match="no setting"):
+        open_method("lora(16)")
