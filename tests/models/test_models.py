@@ -19,7 +19,7 @@ from tuningfork.models.fake import FakeModel
 
 CAUSAL = frozenset(("score", "generate", "embed", "tune"))
 ENCODER = frozenset(("embed", "tune"))
-ENCODER_DECODER = {"score", "generate", "embed"}
+ENCODER_DECODER = CAUSAL
 
 
 def folder(path: Path, weights: bool = True, **config: Any) -> str:

@@ -399,12 +399,15 @@ class Stop:
         self.left -= 1
 
 
-def test_killed_after_any_event_it_goes_on_to_the_same_verdict(track: Tracks) -> None:
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_after_any_event_it_goes_on_to_the_same_verdict(track: Tracks, every: int) -> None:
+    """After the first of each kind of event, and after every sixth or every single one."""
     whole = track("whole")
     log = whole.run(QUICK)
     wanted, tunes, count = whole.timeless(log), whole.tunes, len(log.events)
     born = [(e.trial, e.stage, e.candidate) for e in log.of(Born)]
-    for k in range(count - 1):
+    kinds = [type(event) for event in log.events[: count - 1]]
+    for k in sorted({*range(0, count - 1, every), *map(kinds.index, set(kinds))}):
         here, stop = track(f"killed-{k}"), Stop(k)
         with pytest.raises(KeyboardInterrupt):
             here.run(QUICK, watch=stop)
@@ -441,7 +444,7 @@ def test_killed_in_the_middle_of_dropping(track: Tracks) -> None:
     log = whole.run(methods)
     drops = [k for k, e in enumerate(log.events) if isinstance(e, Left) and e.status == "dropped"]
     assert len(drops) >= 4 and drops[1] == drops[0] + 1
-    for k in range(drops[0] - 6, drops[-1] + 6):
+    for k in range(drops[0] - 2, drops[-1] + 2):
         here = track(f"killed-{k}")
         with pytest.raises(KeyboardInterrupt):
             here.run(methods, watch=Stop(k))

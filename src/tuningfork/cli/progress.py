@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..report.live import GONE
+from ..report.drawing import GONE, drawn, wiped
 from ..report.words import seconds
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -53,22 +53,16 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._draws:
-            self._live = Live(self, console=self.console, refresh_per_second=4, transient=True)
-            try:
-                self._live.start()
-            except GONE:
-                self._live, self.quiet = None, True
+            self._live = drawn(self, self.console)
+            self.quiet = self._live is None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            live, self._live = self._live, None
-            try:
-                live.stop()
-            except GONE:
-                self.quiet = True
+        live, self._live = self._live, None
+        if live is not None and not wiped(live):
+            self.quiet = True
 
     def at(self, rows: int, failed: int, share: float | None) -> None:
         """`rows` are answered, of which `failed` failed; they are `share` (0 to 1) of all, where that is known."""

@@ -41,11 +41,7 @@ def embed(weights: Weights, renderer: Renderer, requests: Sequence[EmbedRequest]
         for key, members in groups.items():
             _embed(weights, renderer, requests, key, members, found)
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    done: list[Vector | Failure] = []
-    for entry in found:
-        assert entry is not None
-        done.append(entry if isinstance(entry, Failure) else Vector(entry.values, entry.usage + Usage(seconds=seconds)))
-    return done
+    return [rows_.whole(entry, Usage(seconds=seconds)) for entry in found]
 
 
 def _embed(

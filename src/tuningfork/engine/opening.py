@@ -24,6 +24,7 @@ from . import attention
 from . import rows as rows_
 from .device import Device
 from .identity import identity_of
+from .norms import quicken
 from .tree import Node
 from .weights import Kind, Weights
 
@@ -51,6 +52,7 @@ def load(folder: Path, device: Device, cache_folder: Path | None = None) -> Weig
     holds NaN. `cache_folder` remembers what is slow to find out."""
     net, tokenizer, kind = _from_files(folder, device)
     _check_tokenizer(net, tokenizer, folder)
+    quicken(net)
     weights = Weights(
         net=net,
         tokenizer=tokenizer,

@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from ..errors import ModelError
 from ..model import Failure
-from ..task import Content, Prompt, plain_text
+from ..task import Content, Message, Prompt, plain_text
 
 TAIL_CHARACTERS = 200
 TAILS = 4096
@@ -155,10 +156,42 @@ class Renderer:
         return [list(row) for row in encoded]
 
     def _bare_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Turns that several prompts share, such as demonstrations, are tokenized once."""
+        if len(texts) < 2 or not self._parts:
+            return self._whole_ids(texts)
+        cut = [self._segments(text) for text in texts]
+        distinct = list(dict.fromkeys(segment for segments in cut for segment in segments))
+        known = dict(zip(distinct, self._whole_ids(distinct), strict=True))
+        return [[token for segment in segments for token in known[segment]] for segments in cut]
+
+    def _whole_ids(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
         encoded = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
         return [list(row) for row in encoded]
+
+    def _segments(self, text: str) -> list[str]:
+        """A text cut before each of its special tokens."""
+        assert self._specials is not None
+        cuts = [0, *(found.start() for found in self._specials.finditer(text)), len(text)]
+        return [text[begin:end] for begin, end in pairwise(cuts) if begin < end]
+
+    @cached_property
+    def _parts(self) -> bool:
+        """Whether a special token parts a text in two that are read apart: one that takes no spaces with it, and that
+        is found before anything is normalized. Tried on a dialogue too."""
+        if not (self.chat and self._specials):
+            return False
+        added = [token for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        if any(token.lstrip or token.rstrip or token.normalized or token.single_word for token in added):
+            return False
+        turns = [Message("user", f" {PROBE} "), Message("assistant", PROBE), Message("user", f"\n{PROBE}s")]
+        try:
+            text = self.text(Prompt(tuple(turns)))
+        except Exception:  # a template that wants other turns: nothing is known of it
+            return False
+        pieces = self._whole_ids(self._segments(text))
+        return [token for piece in pieces for token in piece] == self._whole_ids([text])[0]
 
     def continuations(self, text: str, ids: Sequence[int], answers: Sequence[str]) -> list[tuple[int, list[int]]]:
         """For each answer: how many of the prompt's ids stand when it follows, and the ids after these."""

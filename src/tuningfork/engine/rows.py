@@ -11,20 +11,21 @@ rows that simply run on, padded, through their own attention.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TypeVar
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from ..model import Failure
+from ..model import Failure, Scores, Usage, Vector
 from .attention import KeysValues, Layout, Learned, Shared, Span, held
 from .memory import free_bytes, ran_short
 from .tree import Node
 from .weights import Weights
 
 T = TypeVar("T")
+R = TypeVar("R", Scores, Vector)
 
 PASS_TOKENS = 2048
 """Tokens of a pass on a CPU: enough for matrix products at full rate, and few enough for its caches."""
@@ -137,6 +138,12 @@ def in_passes(
         yield batch, made
         known = {node for row in batch for node in _line(row)}
         del waiting[: len(batch)]
+
+
+def whole(entry: R | Failure | None, more: Usage) -> R | Failure:
+    """A reply with what its call cost besides."""
+    assert entry is not None
+    return entry if isinstance(entry, Failure) else replace(entry, usage=entry.usage + more)
 
 
 def no_memory(row: Row) -> Failure:
@@ -255,13 +262,19 @@ def _positions(row: Row) -> list[int]:
 
 
 def _plain(weights: Weights, rows: Sequence[Row], layer: int) -> torch.Tensor:
-    width = max(len(row.ids) for row in rows)
-    pad = weights.tokenizer.pad_token_id or 0
-    ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows], device=weights.device)
-    real = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows], device=weights.device)
+    ids, real = padded(weights, [row.ids for row in rows])
     out = weights.body(input_ids=ids, attention_mask=real, use_cache=False, output_hidden_states=layer != -1)
     states: torch.Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
     return states[real.bool()]
+
+
+def padded(weights: Weights, batch: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, longest) ids, padded on the right, and the mask of the same shape."""
+    longest = max(map(len, batch))
+    pad = weights.tokenizer.pad_token_id or 0
+    ids = [[*row, *[pad] * (longest - len(row))] for row in batch]
+    real = [[1] * len(row) + [0] * (longest - len(row)) for row in batch]
+    return torch.tensor(ids, device=weights.device), torch.tensor(real, device=weights.device)
 
 
 def starts(rows: Sequence[Row]) -> list[int]:

@@ -60,7 +60,7 @@ def score(weights: Weights, renderer: Renderer, requests: Sequence[ScoreRequest]
         for index, entry in _score(weights, asked).items():
             found[index] = entry
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    return [_whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
+    return [rows_.whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
 
 
 def _question(
@@ -145,8 +145,3 @@ def _scores(question: Asked, nats: Sequence[float], read: int, reused: int, agai
         return Failure("nan", "The model gave NaN for this prompt.")
     usage = Usage(tokens_reused=read + reused) if again else Usage(read, tokens_reused=reused)
     return Scores(tuple(nats), tuple(map(len, question.branches)), usage=usage)
-
-
-def _whole(entry: Scores | Failure | None, more: Usage) -> Scores | Failure:
-    assert entry is not None
-    return entry if isinstance(entry, Failure) else replace(entry, usage=entry.usage + more)

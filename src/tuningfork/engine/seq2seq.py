@@ -10,11 +10,12 @@ Shapes: B prompts or R rows, S prompt tokens, T answer tokens, d.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,6 @@ from .weights import Weights
 BATCH_TOKENS = 4096
 """Padded prompt tokens whose keys and values are copied for the decoder's rows at a time."""
 BATCH_ROWS = 64
-T = TypeVar("T", Scores, Vector)
 
 
 @dataclass
@@ -99,7 +99,7 @@ def score(weights: Weights, renderer: Renderer, requests: Sequence[ScoreRequest]
         for asked in same:
             found[asked.index] = _scores(asked, len(row) + len(begin))
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    return [_whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
+    return [rows_.whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
 
 
 def embed(weights: Weights, renderer: Renderer, requests: Sequence[EmbedRequest]) -> list[Vector | Failure]:
@@ -129,7 +129,7 @@ def embed(weights: Weights, renderer: Renderer, requests: Sequence[EmbedRequest]
     with torch.inference_mode():
         list(rows_.in_passes(weights, _rows(wanted), run))
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    return [_whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
+    return [rows_.whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
 
 
 def begin_ids(weights: Weights, renderer: Renderer) -> list[int]:
@@ -140,7 +140,7 @@ def begin_ids(weights: Weights, renderer: Renderer) -> list[int]:
 
 def encode(weights: Weights, batch: Sequence[Sequence[int]], layer: int = -1) -> tuple[torch.Tensor, torch.Tensor]:
     """The encoder's states (B, S, d) of prompts padded on the right, and the mask (B, S) of what is no padding."""
-    ids, mask = padded(weights, batch)
+    ids, mask = rows_.padded(weights, batch)
     out = weights.body(input_ids=ids, attention_mask=mask, output_hidden_states=layer != -1)
     return out.last_hidden_state if layer == -1 else out.hidden_states[layer], mask
 
@@ -255,7 +255,7 @@ def _row_batches(paths: Sequence[_Path], tokens: int) -> Iterator[list[_Path]]:
 def _continue(weights: Weights, read: _Read, rows: Sequence[_Path]) -> None:
     """Adds what follows the first token of each choice that these rows decide."""
     at = [row.asked.prompt for row in rows]
-    ids, _ = padded(weights, [row.ids for row in rows])
+    ids, _ = rows_.padded(weights, [row.ids for row in rows])
     states = decode(weights, ids, _picked(read.states, at), _picked(read.mask, at), _picked_cache(read.cache, at))
     width = ids.shape[1]
     wanted: list[tuple[int, int]] = []
@@ -268,15 +268,6 @@ def _continue(weights: Weights, read: _Read, rows: Sequence[_Path]) -> None:
     told = rows_.wanted_nats(weights, states.flatten(0, 1), wanted).tolist()
     for (one, c), value in zip(owners, told, strict=True):
         one.nats[c] += value
-
-
-def padded(weights: Weights, batch: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, longest) ids, padded on the right, and the mask of the same shape."""
-    longest = max(map(len, batch))
-    pad = weights.tokenizer.pad_token_id or 0
-    ids = [[*row, *[pad] * (longest - len(row))] for row in batch]
-    real = [[1] * len(row) + [0] * (longest - len(row)) for row in batch]
-    return torch.tensor(ids, device=weights.device), torch.tensor(real, device=weights.device)
 
 
 def _picked(tensor: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
@@ -336,13 +327,8 @@ def _pooled(states: torch.Tensor, pooling: Pooling) -> torch.Tensor:
 
 
 def _scores(asked: _Asked, prompt_tokens: int) -> Scores | Failure:
-    if not all(value == value for value in asked.nats):
+    if not all(map(math.isfinite, asked.nats)):
         return Failure("nan", "The model gave NaN for this prompt.")
     read = asked.read + (prompt_tokens if asked.first else 0)
     usage = Usage(tokens_in=read, tokens_reused=0 if asked.first else prompt_tokens)
     return Scores(tuple(asked.nats), tuple(map(len, asked.choices)), usage=usage)
-
-
-def _whole(entry: T | Failure | None, more: Usage) -> T | Failure:
-    assert entry is not None
-    return entry if isinstance(entry, Failure) else replace(entry, usage=entry.usage + more)

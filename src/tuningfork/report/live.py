@@ -22,11 +22,8 @@ from rich.text import Text
 
 from ..log import Born, Ended, Event, Finalists, Left, Measured, Noted, Probed, Resumed, Started, TestOpened
 from . import words
+from .drawing import GONE, drawn, wiped
 from .words import Scale
-
-GONE = (OSError, ValueError, SystemExit)
-"""What writing to a console raises when its reader, terminal or stream is gone; rich makes a broken pipe a SystemExit.
-A race that takes minutes must not end because nobody looks any more."""
 
 
 @dataclass
@@ -68,22 +65,16 @@ class LiveProgress:
     def __enter__(self) -> LiveProgress:
         self._began = self.clock()
         if self.console.is_terminal and not self.console.is_dumb_terminal and not self.quiet:
-            self._live = Live(self, console=self.console, refresh_per_second=4, transient=True)
-            try:
-                self._live.start()
-            except GONE:
-                self._live, self._closed = None, True
+            self._live = drawn(self, self.console)
+            self._closed = self._live is None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            live, self._live = self._live, None
-            try:
-                live.stop()
-            except GONE:
-                self._closed = True
+        live, self._live = self._live, None
+        if live is not None and not wiped(live):
+            self._closed = True
 
     def __call__(self, event: Event) -> None:
         """Take an event of the log in."""

@@ -81,7 +81,7 @@ class Seq2SeqReader:
         owners = [i for i, lesson in enumerate(part) for _ in lesson.branches]
         branches = [choice for lesson in part for choice in lesson.branches]
         at = torch.tensor(owners, device=states.device)
-        ids, _ = seq2seq.padded(self.weights, [[*self.before, *choice[:-1]] for choice in branches])
+        ids, _ = rows_.padded(self.weights, [[*self.before, *choice[:-1]] for choice in branches])
         said = self.weights.net.get_decoder()(
             input_ids=ids, encoder_hidden_states=states[at], encoder_attention_mask=mask[at], use_cache=False
         ).last_hidden_state[:, len(self.before) - 1 :]
