@@ -88,7 +88,8 @@ def shape_of(folder: Path, dtype: str) -> Shape:
 class Phase:
     """One stretch of work. `tokens`: distinct tokens through the weights; `attended`: how many tokens each of them
     attends to, itself included, added up; `rows`: positions whose probabilities over the vocabulary are needed;
-    `reads`: how often all weights must come from memory; `cached`: keys and values that must, in tokens."""
+    `reads`: how often all weights must come from memory; `cached`: keys and values that must, in tokens. `times`: 1 for
+    reading; 2 where gradients go back through frozen weights, 3 where the weights' own are needed too."""
 
     name: str
     tokens: int
@@ -96,11 +97,12 @@ class Phase:
     rows: int
     reads: int = 1
     cached: int = 0
+    times: int = 1
 
     def flops(self, shape: Shape) -> float:
         """Floating-point operations, a multiplication and an addition counted as two."""
         products = 2 * shape.weights * self.tokens + 2 * shape.hidden * shape.vocabulary * self.rows
-        return float(products + 4 * shape.queries * shape.layers * self.attended)
+        return float(self.times * (products + 4 * shape.queries * shape.layers * self.attended))
 
     def bytes(self, shape: Shape) -> float:
         """Bytes that must come from memory."""
@@ -172,6 +174,18 @@ def of_embedding(texts: Iterable[Ids]) -> Phase:
     """To read each distinct text once through an encoder, where every token attends to the whole text."""
     lengths = [len(text) for text in {tuple(text) for text in texts}]
     return Phase("read", sum(lengths), sum(n * n for n in lengths), 0)
+
+
+def of_training(prompts: Sequence[Ids], answers: Sequence[int], batch: int, epochs: int, times: int) -> Phase:
+    """To train on prompts, `answers[i]` tokens after prompt i asked for, in batches as they stand: in each step the
+    distinct tokens of its batch are read once."""
+    tokens = attended = rows = steps = 0
+    for begin in range(0, len(prompts), batch):
+        tree = Tree()
+        ends = {tree.walk(prompt)[-1] for prompt in prompts[begin : begin + batch]}
+        tokens, attended, steps = tokens + tree.tokens, attended + sum(tree.depth), steps + 1
+        rows += sum(answers[begin : begin + batch]) if max(answers) > 1 else len(ends)
+    return Phase("train", epochs * tokens, epochs * attended, epochs * rows, epochs * steps, times=times)
 
 
 # What the machine can do.

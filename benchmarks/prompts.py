@@ -56,6 +56,32 @@ def asked(case: Case, folder: Path, items: int, seed: int = 1) -> Asked:
     train, test = (read(folder / case.data / f"{name}.jsonl") for name in ("train", "test"))
     if len(test) < items:
         raise SystemExit(f"{case.data}/test.jsonl has {len(test)} rows; {items} are needed.")
+    return _asked(case, train, test[:items], seed)
+
+
+def lessons(case: Case, folder: Path, items: int) -> tuple[Asked, list[str]]:
+    """Rows of the train file, drawn evenly by label, as prompts without demonstrations; and what should be said."""
+    train = read(folder / case.data / "train.jsonl")
+    _, target = case.columns
+    labels = sorted({row[target] for row in train})
+    drawn: list[dict[str, Any]] = []
+    for label in labels:
+        own = [row for row in train if row[target] == label]
+        drawn += random.Random(f"train {label}").sample(own, items // len(labels))
+    random.Random("order").shuffle(drawn)
+    made = _asked(case, train, drawn, 1)
+    said = dict(zip(labels, made.words, strict=True))
+    return made, [said[row[target]] for row in drawn]
+
+
+def right_answers(case: Case, folder: Path, items: int) -> list[int]:
+    """Which of the words is right for each of the first test rows."""
+    _, target = case.columns
+    labels = sorted({row[target] for row in read(folder / case.data / "train.jsonl")})
+    return [labels.index(row[target]) for row in read(folder / case.data / "test.jsonl")[:items]]
+
+
+def _asked(case: Case, train: list[dict[str, Any]], rows: list[dict[str, Any]], seed: int) -> Asked:
     column, target = case.columns
     labels = tuple(sorted({row[target] for row in train})) if case.kind == "classification" else ()
     words = words_of(labels)
@@ -71,7 +97,7 @@ def asked(case: Case, folder: Path, items: int, seed: int = 1) -> Asked:
     template = default_template(task)
     drawn = random.Random(f"shots {seed}").sample(train, case.shots + 4)
     shots = [shot_of({column: row[column]}, said.get(row[target], row[target])) for row in drawn[4:]]
-    prompts = [render(template, {column: row[column]}, shots) for row in test[:items]]
+    prompts = [render(template, {column: row[column]}, shots) for row in rows]
     warm = [render(template, {column: row[column]}) for row in drawn[:4]]
     return Asked(prompts, words, warm)
 
@@ -92,6 +118,11 @@ class Reading:
     def texts(self, prompts: Sequence[Prompt]) -> list[str]:
         """What the model reads, up to where its answer begins."""
         return [self._renderer.text(prompt) for prompt in prompts]
+
+    @property
+    def closing(self) -> str:
+        """What ends an answer in this model's chats."""
+        return str(self._tokenizer.decode([self._renderer.end_id]))
 
     def ids(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """The tokens of these texts."""

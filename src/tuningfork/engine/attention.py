@@ -124,13 +124,15 @@ class Learned:
 @dataclass
 class Shared:
     """What one pass needs: how its rows lie (none where `past` is given), the spans they share, where its own keys and
-    values, each (Hk, N, D) a layer, are to be kept, if anywhere, and those that were learned."""
+    values, each (Hk, N, D) a layer, are to be kept, if anywhere, and those that were learned. In training the first
+    row, of `lead` tokens, may be what all others follow."""
 
     layout: Layout | None = None
     spans: Sequence[Span] = ()
     past: Past | None = None
     kept: dict[int, KeysValues] | None = None
     learned: Learned | None = None
+    lead: int = 0
 
 
 def held(kept: Mapping[int, KeysValues]) -> dict[int, KeysValues]:
@@ -335,6 +337,12 @@ def _trained(
         for part in (query, key, value)
     )
     unseen = layout.unseen if layout.unseen.dim() == 2 else layout.unseen[:, None]
+    if shared.lead:
+        first = slice(0, shared.lead)
+        k = torch.cat([key[:, :, first].expand(rows, -1, -1, -1), k], 2)
+        v = torch.cat([value[:, :, first].expand(rows, -1, -1, -1), v], 2)
+        unseen = F.pad(unseen.expand(rows, 1, width, width), (shared.lead, 0))
+        unseen[0, :, :, first] = float("-inf")
     for span in reversed(shared.spans):
         keys, values = span.keys_values[layer]
         k = torch.cat([keys[None].expand(rows, -1, -1, -1), k], 2)

@@ -209,14 +209,16 @@ def forward(
     spans: Sequence[Span] = (),
     kept: dict[int, KeysValues] | None = None,
     layer: int = -1,
+    lead: int = 0,
 ) -> torch.Tensor:
-    """Hidden states (N, d) of the rows' own tokens, row after row. `kept` is filled with their keys and values."""
+    """Hidden states (N, d) of the rows' own tokens, row after row. `kept` is filled with their keys and values. With
+    gradients the first row, of `lead` tokens, may be what all others follow."""
     if not weights.shares:
         return _plain(weights, rows, layer)
     device = weights.device
     ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
     positions = torch.tensor([[at for row in rows for at in _positions(row)]], device=device) + weights.first_position
-    shared = Shared(_layout(weights, rows), spans, kept=kept, learned=_learned(weights, ids[0]))
+    shared = Shared(_layout(weights, rows), spans, kept=kept, learned=_learned(weights, ids[0]), lead=lead)
     out = weights.body(
         input_ids=ids, position_ids=positions, use_cache=False, output_hidden_states=layer != -1, shared=shared
     )

@@ -18,6 +18,7 @@ from .. import rows as rows_
 from ..attention import KeysValues, Span, held
 from ..fit import fitted
 from ..render import Renderer, common
+from ..rows import Row
 from ..score import branch
 from ..tree import Node
 from ..weights import Weights
@@ -27,6 +28,7 @@ Branches = tuple[list[int], list[list[int]]]
 """A prompt's tokens, and those of each choice after it."""
 
 FEWEST_SHARED = 8
+LEAD = 2
 
 
 class CausalReader:
@@ -101,13 +103,21 @@ class CausalReader:
     def losses(self, part: Sequence[Lesson]) -> torch.Tensor:
         """(lessons,) losses in nats."""
         rows = [lesson.row for lesson in part]
-        states = rows_.forward(self.weights, rows, self._prefix(sum(len(row.ids) for row in rows)))
-        nats = rows_.asked_nats(self.weights, rows, states)
+        nats = rows_.asked_nats(self.weights, rows, self._states(rows))
         losses = [
             loss_of(lesson, rows_.choice_nats(lesson.row, own), len(lesson.row.asked))
             for lesson, own in zip(part, nats, strict=True)
         ]
         return torch.stack(losses)
+
+    def _states(self, rows: list[Row]) -> torch.Tensor:
+        """The rows' hidden states. What they all begin with goes along as a row of its own in training, where it is
+        not much longer than they are: half the steps, and no pass of a few tokens."""
+        node = self.beginning
+        if node and torch.is_grad_enabled() and node.end <= LEAD * max(len(row.ids) for row in rows):
+            led = [rows_.build(0, node.ids, ()), *rows]
+            return rows_.forward(self.weights, led, lead=node.end)[node.end :]
+        return rows_.forward(self.weights, rows, self._prefix(sum(len(row.ids) for row in rows)))
 
     def _prefix(self, tokens: int) -> list[Span]:
         """What all prompts begin with, read anew in each pass since its keys and values move; with gradients where they
