@@ -8,6 +8,7 @@ TuningforkError
 │   ├── MissingExtra     a library that an extra brings is not installed
 │   └── ModelError       a model that can't be had: no index, wrong checksum, not a model folder
 ├── MethodError          a method can't do its work on this task: it fails, the race goes on
+│   └── TrainingFailed   a training ended without weights; what it cost, and its curve
 └── BudgetSpent          a metered model was called past its share
 
 Anything else that reaches the top is a bug of ours: traceback, exit 1.
@@ -16,6 +17,7 @@ Anything else that reaches the top is a bug of ours: traceback, exit 1.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class TuningforkError(Exception):
@@ -63,6 +65,15 @@ class MissingExtra(UserError):
 
 class MethodError(TuningforkError):
     """A method found that it can't work here; the reason goes to the log and the race goes on."""
+
+
+class TrainingFailed(MethodError):
+    """A training that came to nothing. `cost` (a Tuned without weights that can be used) says what it took and how its
+    losses went."""
+
+    def __init__(self, message: str, cost: Any = None) -> None:
+        super().__init__(message)
+        self.cost = cost
 
 
 class BudgetSpent(TuningforkError):

@@ -164,6 +164,12 @@ class Adapter:
         """Its files, and those of what lies under."""
         return [*self.files.values(), *(self.under.blobs() if self.under else ())]
 
+    @property
+    def identity(self) -> str:
+        """What tells it from every other: its files by name, then what lies under, in order."""
+        own = "+".join(f"{name}:{self.files[name].sha256[:16]}" for name in sorted(self.files))
+        return f"{own}/{self.under.identity}" if self.under else own
+
 
 Moves = Literal[
     "lora",

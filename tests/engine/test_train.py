@@ -224,7 +224,8 @@ def test_a_training_goes_on_from_where_another_ended(tiny, make, kind):
     model = tiny(kind).model
     learn = items(make)
     first = model.tune(RECIPE, learn, [])
-    onward = model.tune(Recipe(learning_rate=1e-9, max_steps=1), learn, [], start=first.adapter)
+    still = dataclasses.replace(RECIPE, learning_rate=1e-9, max_steps=1)
+    onward = model.tune(still, learn, [], start=first.adapter)
     mine, theirs = (weights_of(model, t) for t in (first, onward))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(mine, theirs, strict=True))
     if kind == "llama":
@@ -263,6 +264,7 @@ def killed_at(monkeypatch, step, every=0.0):
         return real(*args)
 
     monkeypatch.setattr(train, "SAVE_SECONDS", every)
+    monkeypatch.setattr(train, "SAVE_SHARE", float("inf"))
     monkeypatch.setattr(train, "_step", stepped)
 
 

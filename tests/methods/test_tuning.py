@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_task import bench, start
+from small_task import Watched, bench, start
 
 from tuningfork.candidate import Constant, Head, Shot, Single
 from tuningfork.errors import MethodError, TaskError, UnknownName
@@ -78,7 +79,7 @@ def test_contrastive_learns_pairs_then_fits_a_head_on_what_it_learnt():
     at = bench()
     made = open_method("contrastive")(start(at, "fake-encoder"), at)
     recipe, items, hold, _ = at.models["fake-encoder"].tuned
-    assert recipe.pairs and len(items) == len(at.train) + len(at.hold) and not hold
+    assert recipe.pairs and len(items) == len(at.train) and len(hold) == len(at.hold)
     assert made.adapter and isinstance(made.head, Head) and made.answer_by == "head"
     with pytest.raises(MethodError, match="encoder"):
         open_method("contrastive")(start(at), at)
@@ -165,3 +166,83 @@ def test_settings_stand_in_brackets():
         open_method("lora(learnin_rate=1)")
     with pytest.raises(TaskError, match="no setting"):
         open_method("lora(16)")
+
+
+def test_in_the_final_pairs_and_head_learn_hold_and_choose_on_neither():
+    at = bench()
+    first = open_method("contrastive")(start(at, "fake-encoder"), at)
+    final = replace(bench(), mine=first)
+    open_method("contrastive")(start(final, "fake-encoder"), final)
+    _, items, hold, _ = final.models["fake-encoder"].tuned
+    assert len(items) == len(final.train) + len(final.hold) and not hold
+
+
+def test_a_pupil_goes_on_from_what_it_learnt_and_is_not_its_own_teacher():
+    unlabelled = tuple(Example(f"u{n}", {"text": f"rain over hills {n}"}, "") for n in range(5))
+    at = replace(bench(), unlabelled=unlabelled, known=(prompted(bench()),))
+    first = open_method("distil(sure=0)")(start(at), at)
+    again = replace(at, mine=first, known=(Known("distil@fake", first, 0.99), *at.known))
+    open_method("distil(sure=0)")(start(again), again)
+    recipe, _, _, before = again.models["fake"].tuned
+    assert before == first.adapter and recipe.learning_rate == 5e-4
+    with pytest.raises(MethodError, match="known"):
+        open_method("distil(sure=0)")(start(again), replace(again, known=again.known[:1]))
+
+
+def test_what_was_read_is_not_read_again():
+    unlabelled = tuple(Example(f"u{n}", {"text": f"rain over hills {n}"}, "") for n in range(30))
+    at = replace(bench(), unlabelled=unlabelled)
+    first = open_method("continued_pretraining")(start(at), at)
+    again = replace(bench(), unlabelled=unlabelled, mine=first)
+    assert open_method("continued_pretraining")(start(again), again).adapter == first.adapter
+    assert again.models["fake"].calls["tune"] == 0
+
+
+@pytest.mark.parametrize("name", ["distil(sure=0)", "context_distil"])
+def test_a_teacher_leaves_a_share_to_train_with(name):
+    """What it may read is a part of what is left: the rest is for the pupil."""
+    spent = [0]
+
+    class Reading(Watched):
+        def score(self, requests):
+            spent[0] += 100 * len(requests)
+            return super().score(requests)
+
+    models = {"fake": Reading("fake")}
+    unlabelled = tuple(Example(f"u{n}", {"text": f"rain over hills {n}"}, "") for n in range(500))
+    at = bench(models=models, left=lambda: Share(max(0, 20_000 - spent[0]), max(0, 10_000 - spent[0] // 2), 100.0))
+    at = replace(at, unlabelled=unlabelled, known=(prompted(at),))
+    made = open_method(name)(start(at), at)
+    assert made.adapter and spent[0] <= 12_000 and at.models["fake"].tuned[0].max_tokens > 3000
+
+
+def test_a_teacher_with_picked_demonstrations_would_show_an_example_its_own_answer():
+    at = bench()
+    picked = open_method("nearest_shots")(start(at), at)
+    with pytest.raises(MethodError, match="demonstrations"):
+        open_method("context_distil")(start(at), replace(at, known=(Known("nearest_shots@fake", picked, 0.9),)))
+
+
+def test_transfer_knows_the_base_and_a_rate_for_what_it_finds(tmp_path):
+    at = bench()
+    first = open_method("lora")(start(at), at)
+    (tmp_path / "adapter").mkdir()
+    for name, blob in first.adapter.files.items():
+        (tmp_path / "adapter" / name).write_bytes(blob.read())
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    config |= {"tuningfork_base": "other-weights", "peft_type": "FULL"}
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(MethodError, match="other-weights"):
+        open_method(f"transfer(source={tmp_path})")(start(at), at)
+    recipe, _, _, before = at.models["fake"].tuned
+    assert before.base == "other-weights" and recipe.learning_rate == 2e-5
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["lora(rank=abc)", "lora(rank=1e-4)", "lora(rank=0)", "lora(rank=-2)", "lora(dora=1)", "lora(learning_rate=x)",
+     "full(epochs=)", "full(epochs=-1)", "lora(rank=true)", "lora(learning_rate=.inf)"],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused_at_once(spec):
+    with pytest.raises(TaskError, match="can't be"):
+        open_method(spec)

@@ -131,34 +131,42 @@ def _parts(weights: Weights, config: Config, tensors: Tensors, dtype: torch.dtyp
             raise ModelError(f"This version reads adapters of the types {known}; this one is {other!r}.")
 
 
-KINDS = {
-    "lora": "LORA",
-    "ia3": "IA3",
-    "bottleneck": bottleneck.PEFT_TYPE,
-    "full": replaced.PEFT_TYPE,
-    "prompt_tuning": "PROMPT_TUNING",
-    "p_tuning": "P_TUNING",
-    "prefix_tuning": "PREFIX_TUNING",
-}
+def onward(weights: Weights, start: Adapter, recipe: Recipe) -> Moving | None:
+    """The topmost adapter of `start`, ready to be trained on, where this recipe would make one of the same kind and
+    sizes, or says to go on with whatever there is; else None: what it makes lies over it. Raises ModelError as `unpack`
+    does, MethodError where there is no going on."""
+    parts = _unpacked(weights, start, torch.float32)
+    if recipe.kind == "start" and len(parts) > 1:
+        raise MethodError("The adapter moves several things at once, and only one can be gone on with.")
+    if len(parts) > 1 or not (recipe.kind == "start" or _alike(parts[0], recipe)):
+        return None
+    return _ready(weights, parts[0], recipe)
 
 
-def goes_on(start: Adapter | None, recipe: Recipe) -> bool:
-    """Whether a training by this recipe goes on from `start`, or lies over it: the same kind goes on."""
-    if start is None or recipe.kind == "start":
-        return start is not None
-    config = layout.config_of(start)
-    if config.get("modules_to_save"):
-        return recipe.kind == "last_layers"
-    if config.get("bias", "none") != "none":
-        return recipe.kind == "bias"
-    return KINDS.get(recipe.kind) == config.get("peft_type")
+def _alike(moving: Moving, recipe: Recipe) -> bool:
+    """Whether a recipe would make an adapter of this kind and these sizes."""
+    match moving:
+        case lora.Lora():
+            same = (moving.rank, moving.alpha, moving.rslora, moving.dora)
+            return recipe.kind == "lora" and same == (recipe.rank, recipe.alpha, recipe.rslora, recipe.dora)
+        case ia3.Ia3():
+            return recipe.kind == "ia3"
+        case bottleneck.Bottleneck():
+            return recipe.kind == "bottleneck" and moving.size == recipe.rank
+        case replaced.Replaced():
+            return recipe.kind == moving.kind
+        case soft.Soft():
+            return recipe.kind in ("prompt_tuning", "p_tuning") and len(moving.lead) == recipe.tokens
+        case prefix.Prefix():
+            return recipe.kind == "prefix_tuning" and len(moving.lead) == recipe.tokens
+    return False
 
 
-def resumed(weights: Weights, start: Adapter) -> Moving:
-    """The topmost adapter of `start`, ready to be trained on. Raises ModelError as `unpack` does."""
-    *_, moving = _unpacked(weights, start, torch.float32)
+def _ready(weights: Weights, moving: Moving, recipe: Recipe) -> Moving:
     if isinstance(moving, replaced.Replaced):
         moving.learn(weights.dtype)
     for tensor in moving.parameters():
         tensor.requires_grad_(True)
+    if isinstance(moving, soft.Soft) and recipe.kind == "p_tuning":
+        return soft.through_network(moving.start, recipe)
     return moving

@@ -15,13 +15,15 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from ..errors import MethodError
+from ..errors import MethodError, TrainingFailed
 from ..model import Adapter, CurvePoint, Recipe, Tuned, TuneItem, Usage
 from ..store.blobs import Blob
 from . import checkpoint as checkpoint_
@@ -33,7 +35,7 @@ from .lessons.encoder import EncoderReader
 from .lessons.lesson import Lesson, Reader
 from .lessons.pairs import PairsReader
 from .lessons.seq2seq import Seq2SeqReader
-from .memory import free_bytes, ran_short
+from .memory import free_bytes, peak_gib, ran_short
 from .moving import Moving, Worn
 from .render import Renderer
 from .weights import Weights
@@ -42,15 +44,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
+
 MICRO_TOKENS = 768
 FEWEST_TOKENS = 16
 """A part of a batch is not made smaller than this, short of memory; what needs more does not fit."""
+PAIRED = 128
+"""Lessons that are learnt from each other go through together, up to so many."""
 LOOKS = 10
 LOOK_SHARE = 0.2
 LOOK_COST = 1 / 3
 """A pass forward, in tokens trained: about a third of forward and backward."""
 SAVE_SECONDS = 20.0
-"""Between two checkpoints."""
+"""Between two checkpoints, at least."""
+SAVE_SHARE = 0.05
+"""Writing checkpoints takes at most this share of the time."""
+STATE_BYTES = 24
+"""For each number that moves: its gradient, two moments, two states to come back to, and a half more in steps between,
+all fp32."""
+GIB = 1 << 30
 
 
 @dataclass
@@ -97,39 +109,66 @@ def tune(
     start: Adapter | None = None,
     folder: Path | None = None,
 ) -> Tuned:
-    """Train by the recipe, checkpoints in `folder`. A `start` of the recipe's kind is gone on from, one of another kind
-    lies under what is trained. A loss that is no number restarts once at a quarter of the rate, then raises
-    MethodError with the curve so far."""
+    """Train by the recipe, checkpoints in `folder`. A `start` that the recipe would make again is gone on from, any
+    other lies under what is trained. A loss that is no number restarts once at a quarter of the rates, within what is
+    left of the recipe's tokens and seconds, then raises TrainingFailed with the curve so far."""
     began, tokens = time.perf_counter(), 0
-    for attempt in (0, 1):
-        used = replace(recipe, learning_rate=recipe.learning_rate / 4**attempt)
-        saved = None
-        if folder is not None:
-            saved = checkpoint_.of_training(folder, weights.identity, used, (list(items), list(hold)), start)
+    used, restarts = recipe, 0
+    while True:
         made = _prepared(weights, renderer, used, items, hold, start)
+        saved = checkpoint_.of_training(folder, weights, used, (list(items), list(hold)), start) if folder else None
         with made.under.on(weights), made.run.moving.worn(weights):
             made.run.reader.begin(made.learn, len(items[0].choices))
             why = _loop(made.run, made.learn, made.watch, saved)
         tokens += made.run.tokens
+        seconds = time.perf_counter() - began
+        notes = _notes(made, used, restarts, saved)
+        cost = Tuned(
+            Adapter(weights.identity, {}),
+            curve=tuple(made.run.curve),
+            usage=Usage(tokens_trained=tokens, seconds=seconds),
+            why_stopped=why,
+            notes={**notes, "tokens_a_second": tokens / max(seconds, 1e-9), "peak_gib": peak_gib(weights.device)},
+        )
         if saved:
             saved.remove()
         if why != "diverged":
-            break
-    else:
-        raise MethodError(
-            f"The loss became no number twice, the second time at a rate of {used.learning_rate:g}. "
-            f"Losses until then: {_told(made.run.curve)}."
-        )
-    notes = {
+            adapter = moving_.pack(weights, made.run.moving, model_id, made.below)
+            return replace(cost, adapter=adapter, head=_head(made.run.reader))
+        left = _left(recipe, tokens, seconds)
+        if restarts or left is None:
+            raise TrainingFailed(
+                f"The loss became no number{' twice' if restarts else ''}, last at a rate of {used.learning_rate:g}. "
+                f"Losses until then: {_told(made.run.curve)}.",
+                cost,
+            )
+        restarts, used = 1, left
+
+
+def _left(recipe: Recipe, tokens: int, seconds: float) -> Recipe | None:
+    """The recipe at a quarter of its rates, for what is left of it; None where nothing is."""
+    most_tokens = None if recipe.max_tokens is None else recipe.max_tokens - tokens
+    most_seconds = None if recipe.max_seconds is None else recipe.max_seconds - seconds
+    if (most_tokens is not None and most_tokens <= 0) or (most_seconds is not None and most_seconds <= 0):
+        return None
+    return replace(
+        recipe,
+        learning_rate=recipe.learning_rate / 4,
+        head_learning_rate=recipe.head_learning_rate / 4,
+        max_tokens=most_tokens,
+        max_seconds=most_seconds,
+    )
+
+
+def _notes(made: _Prepared, used: Recipe, restarts: int, saved: Checkpoint | None) -> dict[str, float]:
+    """Numbers for the log about how a training went."""
+    return {
         "left_out": float(made.left_out),
         "learning_rate": used.learning_rate,
-        "restarts": float(attempt),
+        "restarts": float(restarts),
         "micro_tokens": float(made.run.micro_tokens),
+        "checkpoint_failed": float(bool(saved and saved.failed)),
     }
-    seconds = time.perf_counter() - began
-    usage = Usage(tokens_trained=tokens, seconds=seconds)
-    adapter = moving_.pack(weights, made.run.moving, model_id, made.below)
-    return Tuned(adapter, _head(made.run.reader), tuple(made.run.curve), usage, why, notes)
 
 
 def _told(curve: Sequence[CurvePoint]) -> str:
@@ -165,20 +204,18 @@ def _prepared(
 ) -> _Prepared:
     if not items:
         raise MethodError("There is no example to learn from.")
-    further = moving_.goes_on(start, recipe)
-    below = start.under if start and further else start
+    onward = moving_.onward(weights, start, recipe) if start else None
+    below = start.under if start and onward else start
     under = moving_.unpack(weights, below) if below else Worn()
     with under.on(weights):
-        if start and further:
-            moving = moving_.resumed(weights, start)
-        else:
-            moving = moving_.fresh(weights, recipe, renderer.ids([recipe.start_text])[0] if recipe.start_text else ())
+        ids = renderer.ids([recipe.start_text])[0] if recipe.start_text else ()
+        moving = onward or moving_.fresh(weights, recipe, ids)
     led = Renderer(renderer.tokenizer, tuple(Worn((moving,)).over(under).lead))
     reader = _reader(weights, led, recipe)
     learn, watch = reader.lessons(items), reader.lessons(hold)
     if not learn:
         raise MethodError("No example fits the model's context, so there is nothing to learn from.")
-    run = _Run(weights, recipe, moving, reader, _micro_tokens(weights), continued=further)
+    run = _Run(weights, recipe, moving, reader, _micro_tokens(weights, moving), continued=onward is not None)
     return _Prepared(run, learn, watch, len(items) - len(learn), under, below)
 
 
@@ -192,13 +229,21 @@ def _reader(weights: Weights, renderer: Renderer, recipe: Recipe) -> Reader:
     return Seq2SeqReader(weights, renderer) if weights.seq2seq else CausalReader(weights, renderer)
 
 
-def _micro_tokens(weights: Weights) -> int:
-    """How many tokens go through at a time: what half of the free memory holds of all that a backward pass needs of
-    every layer, up to what makes passes faster."""
+def _micro_tokens(weights: Weights, moving: Moving) -> int:
+    """How many tokens go through at a time: what half of the memory that gradients, the optimizer's state and the best
+    state leave free holds of all that a backward pass needs of every layer, up to what makes passes faster. Raises
+    MethodError where these alone do not fit."""
+    state = STATE_BYTES * sum(tensor.numel() for tensor in moving.parameters())
+    free = free_bytes(weights.device)
+    if state > free:
+        raise MethodError(
+            f"Training this needs {state / GIB:.1f} GiB beside the model, and {free / GIB:.1f} GiB are free. A method "
+            "that moves fewer weights (lora, last_layers) would fit."
+        )
     config = weights.net.config.get_text_config()
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     a_token = config.num_hidden_layers * (14 * config.hidden_size + 5 * inner) * weights.dtype.itemsize
-    return int(min(max(free_bytes(weights.device) // 2 // a_token, FEWEST_TOKENS), MICRO_TOKENS))
+    return int(min(max((free - state) // 2 // a_token, FEWEST_TOKENS), MICRO_TOKENS))
 
 
 @dataclass
@@ -272,7 +317,8 @@ def _loop(run: _Run, learn: list[Lesson], watch: list[Lesson], saved: Checkpoint
                 why = "seconds" if late else "patience"
                 break
         if saved and clock.due():
-            _save(saved, run, now, optimizer)
+            with clock.saving():
+                _save(saved, run, now, optimizer)
     run.restore(now.best.state)
     return why if all(torch.isfinite(tensor).all() for tensor in now.best.state) else "diverged"
 
@@ -289,10 +335,14 @@ class _Clock:
         return time.perf_counter() - self._began
 
     def due(self) -> bool:
-        if self.seconds < self._next:
-            return False
-        self._next = self.seconds + SAVE_SECONDS
-        return True
+        return self.seconds >= self._next
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """What takes long is done seldom."""
+        begin = self.seconds
+        yield
+        self._next = self.seconds + max(SAVE_SECONDS, (self.seconds - begin) / SAVE_SHARE)
 
 
 def _save(saved: Checkpoint, run: _Run, now: _Progress, optimizer: torch.optim.Optimizer) -> None:
@@ -383,29 +433,32 @@ def _deal(learn: Sequence[Lesson], recipe: Recipe) -> Iterator[list[Lesson]]:
 
 
 def _step(run: _Run, batch: list[Lesson], optimizer: torch.optim.Optimizer) -> float:
-    """One update over a batch, in parts small enough for memory; the mean loss in nats an item. Short of memory the
-    parts are halved, and the step is done again."""
-    while True:
-        try:
-            loss_sum = _gradients(run, batch)
-            break
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            optimizer.zero_grad()
-            if not ran_short(error):
-                raise
-            if run.recipe.pairs or run.micro_tokens <= FEWEST_TOKENS:
-                longest = max(lesson.tokens for lesson in batch) + run.reader.shared_tokens
-                raise MethodError(
-                    f"There is too little memory to train on {longest} tokens at a time. A smaller batch, shorter "
-                    "inputs (`overlong: keep_start`), or a method that moves fewer weights would fit."
-                ) from error
-            run.micro_tokens //= 2
+    """One update over a batch; the mean loss in nats an item."""
+    loss_sum = _in_memory(run, batch, partial(_gradients, run, batch), optimizer.zero_grad)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     optimizer.step()
     optimizer.zero_grad()
     run.moving.stepped()
     return loss_sum
+
+
+def _in_memory(run: _Run, part: Sequence[Lesson], work: Callable[[], T], undo: Callable[[], None]) -> T:
+    """`work`, in parts small enough for memory: where it runs short they are halved, and it is done again."""
+    while True:
+        try:
+            return work()
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            undo()
+            if not ran_short(error):
+                raise
+            if run.recipe.pairs or run.micro_tokens <= FEWEST_TOKENS:
+                longest = max(lesson.tokens for lesson in part) + run.reader.shared_tokens
+                raise MethodError(
+                    f"There is too little memory to train on {longest} tokens at a time. A smaller batch, shorter "
+                    "inputs (`overlong: keep_start`), or a method that moves fewer weights would fit."
+                ) from error
+            run.micro_tokens //= 2
 
 
 def _gradients(run: _Run, batch: Sequence[Lesson]) -> float:
@@ -421,9 +474,9 @@ def _gradients(run: _Run, batch: Sequence[Lesson]) -> float:
 
 
 def _parts(run: _Run, batch: Sequence[Lesson]) -> list[list[Lesson]]:
-    """A batch in parts of so many tokens, or whole where its lessons are learnt from each other."""
+    """A batch in parts of so many tokens; where its lessons are learnt from each other, of so many lessons."""
     if run.recipe.pairs:
-        return [list(batch)]
+        return [list(batch[begin : begin + PAIRED]) for begin in range(0, len(batch), PAIRED)]
     parts: list[list[Lesson]] = []
     tokens = 0
     for lesson in sorted(batch, key=lambda lesson: (lesson.tokens, lesson.row.index)):
@@ -446,6 +499,10 @@ def _look(run: _Run, watch: Sequence[Lesson]) -> tuple[torch.Tensor, float | Non
     """(hold items,) quality to select by, and the mean loss in nats, on hold; nothing and None without hold."""
     if not watch:
         return torch.zeros(0), None
+    return _in_memory(run, watch, partial(_looked, run, watch), lambda: None)
+
+
+def _looked(run: _Run, watch: Sequence[Lesson]) -> tuple[torch.Tensor, float]:
     qualities, nats, before = [], 0.0, run.tokens
     with torch.inference_mode():
         for part in _parts(run, watch):

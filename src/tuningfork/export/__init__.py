@@ -5,7 +5,7 @@ the race used, so what is exported is what was measured. Nothing here opens a mo
 
     candidate.json, blobs/      all of it, as `load_export` reads it
     prompt.json, prompt.txt     chat messages with {{column}} places, and how the answer is read
-    adapter/                    the adapter in the PEFT layout
+    adapter/                    the adapter in the PEFT layout (adapter-under/: the one that it lies over)
     head.safetensors, labels.json    the classification head
     pool.jsonl, vectors.safetensors  demonstrations to pick from for each input
     README.md                   the card: how it was measured, what it holds for, how to load it
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..candidate import Candidate, Nearest, Single, blobs_of, from_dict, to_dict
 from ..errors import DataError, UnknownName, UserError
 from ..log import Born, Measured, RunLog
+from ..model import Adapter
 from ..predict.prompt import columns_of, render
 from ..store.blobs import Blobs
 from ..task import plain_text
@@ -40,7 +41,7 @@ OURS = (
     "README.md",
 )
 """Files that an export writes, and that a later export to the same folder takes away first."""
-FOLDERS = ("adapter", "blobs")
+FOLDERS = ("adapter", "adapter-under", "adapter-under-under", "blobs")
 
 
 def export(log: RunLog, verdict: Mapping[str, Any], folder: Path, trial: str | None = None) -> list[Path]:
@@ -149,12 +150,21 @@ def _arrays(candidate: Candidate) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     if candidate.adapter:
         # names come from a candidate's data: only their last part, so that none can leave the folder
-        found = {f"adapter/{Path(name).name}": blob.read() for name, blob in candidate.adapter.files.items()}
+        for folder, adapter in _stack(candidate.adapter):
+            found |= {f"{folder}/{Path(name).name}": blob.read() for name, blob in adapter.files.items()}
     if candidate.head:
         found["head.safetensors"] = candidate.head.weights.read()
     if isinstance(candidate.shots, Nearest):
         found["vectors.safetensors"] = candidate.shots.vectors.read()
     return found
+
+
+def _stack(adapter: Adapter | None) -> Iterator[tuple[str, Adapter]]:
+    """An adapter's folder, and those of what lies under it."""
+    folder = "adapter"
+    while adapter is not None:
+        yield folder, adapter
+        folder, adapter = f"{folder}-under", adapter.under
 
 
 def _prompt(candidate: Single) -> dict[str, Any]:

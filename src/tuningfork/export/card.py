@@ -138,7 +138,7 @@ def _use(candidate: Candidate) -> list[str]:
     if not isinstance(candidate, Single):
         return uses
     if candidate.adapter:
-        uses += ["The adapter alone, with PEFT:", _peft(candidate)]
+        uses += _adapter(candidate)
     if candidate.head:
         uses += [
             "The head: `head.safetensors` holds `weight` (labels, d) and `bias` (labels,); the label of an embedding "
@@ -164,11 +164,29 @@ def _use(candidate: Candidate) -> list[str]:
     return uses
 
 
+NOT_PEFTS = ("FULL", "BOTTLENECK")
+"""Kinds of adapters that PEFT has not."""
+
+
+def _adapter(candidate: Single) -> list[str]:
+    """How the adapter is loaded elsewhere, where it can be."""
+    assert candidate.adapter is not None
+    if _config(candidate).get("peft_type") in NOT_PEFTS:
+        return ["The adapter holds weights of a kind that PEFT does not load; tuningfork does."]
+    if candidate.adapter.under is not None:
+        return ["The adapter in `adapter/` lies over the one in `adapter-under/`: both are worn, the latter first."]
+    return ["The adapter alone, with PEFT:", _peft(candidate)]
+
+
+def _config(candidate: Single) -> dict[str, Any]:
+    blob = candidate.adapter.files.get("adapter_config.json") if candidate.adapter else None
+    found: dict[str, Any] = json.loads(blob.read()) if blob else {}
+    return found
+
+
 def _peft(candidate: Single) -> str:
     """Code that loads the adapter on its base, by what the adapter's own config says."""
-    assert candidate.adapter is not None
-    blob = candidate.adapter.files.get("adapter_config.json")
-    config = json.loads(blob.read()) if blob else {}
+    config = _config(candidate)
     causal = candidate.head is None or config.get("task_type") == "CAUSAL_LM"
     kind = "AutoModelForCausalLM" if causal else "AutoModel"
     base = candidate.model

@@ -106,9 +106,12 @@ def _set(spec: str) -> Method:
         return _open(spec)
     method, given = _open(found[1].strip()), _settings(found[2], spec)
     known: set[str] = {field.name for field in fields(method)} if is_dataclass(method) else set()
-    for key in given:
+    for key, value in given.items():
         if key not in known:
             raise UnknownName("setting", key, sorted(known), f"the method {spec!r}")
+        if not _fits(value, getattr(method, key)):
+            usual = getattr(method, key)
+            raise TaskError(f"{key}={value!r} in the method {spec!r} can't be: as a rule it is {usual!r}.")
     return WithSettings(replace(method, **given), spec)  # type: ignore[type-var]
 
 
@@ -124,6 +127,20 @@ def _settings(text: str, spec: str) -> dict[str, Any]:
         read = yaml.safe_load(value)
         given[key.strip()] = _number(read) if isinstance(read, str) else read
     return given
+
+
+def _fits(value: Any, usual: Any) -> bool:
+    """Whether a setting is of the kind that it is as a rule, and above 0 where that is. None as a rule is a number that
+    the method chooses."""
+    if isinstance(usual, bool) or isinstance(value, bool):
+        return isinstance(usual, bool) and isinstance(value, bool)
+    if isinstance(usual, str):
+        return isinstance(value, str | int | float)
+    if isinstance(usual, int):
+        return isinstance(value, int) and (value > 0 or usual <= 0 <= value)
+    if usual is None or isinstance(usual, float):
+        return isinstance(value, int | float) and 0 <= value < float("inf")
+    return True
 
 
 def _number(text: str) -> float | str:

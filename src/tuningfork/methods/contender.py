@@ -194,4 +194,20 @@ def adapter_of(folder: Path) -> Adapter:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise TaskError(f"The folder {folder} is no adapter: {' and '.join(missing)} not there. Save it with PEFT.")
-    return Adapter.of("", {name: (folder / name).read_bytes() for name in names})
+    files = {name: (folder / name).read_bytes() for name in names}
+    adapter = Adapter.of("", files)
+    return replace(adapter, base=str(config_of(adapter).get("tuningfork_base", "")))
+
+
+def peft_type(adapter: Adapter) -> str:
+    """What kind of adapter it says it is."""
+    return str(config_of(adapter).get("peft_type", ""))
+
+
+def config_of(adapter: Adapter) -> dict[str, Any]:
+    """What its config says; nothing where that can't be read, which the model will say."""
+    try:
+        config = json.loads(adapter.files["adapter_config.json"].read())
+    except (KeyError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}

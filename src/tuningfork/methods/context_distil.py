@@ -7,6 +7,7 @@ so after the instruction alone. What it gains is the prompt: every answer then r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import Random
 from typing import ClassVar
 
 from ..candidate import Candidate, Single
@@ -16,7 +17,7 @@ from ..model import Capability, Recipe
 from ..task import Kind
 from .calibrate import unshown
 from .distil import taught_items, told
-from .tuning import asked_items, paced, run
+from .tuning import asked_items, onward, paced, prompted, run
 from .zero_shot import asking
 
 
@@ -24,6 +25,7 @@ from .zero_shot import asking
 class ContextDistil:
     """Moves the best known prompt of this model into its weights."""
 
+    most: int = 2000
     rank: int = 8
     learning_rate: float = 1e-3
     epochs: float | None = None
@@ -38,19 +40,29 @@ class ContextDistil:
         one = single(start, self.name)
         teacher = self._teacher(one, bench)
         asked = asking(replace(one, prompt=None), bench)
-        seen = unshown(teacher, (*bench.train, *bench.unlabelled))
+        shown = unshown(teacher, (*bench.train, *bench.unlabelled))
+        seen = Random(f"context_distil {bench.seed}").sample(shown, min(self.most, len(shown)))
         taught = [(e, p) for e, p in told(teacher, bench, seen) if not p.failure and p.answer]
         if not taught:
             raise MethodError(f"The prompt to learn from answered none of {len(seen)} inputs within the share.")
         items = taught_items(asked, bench, taught)
         recipe = paced(Recipe(rank=self.rank, alpha=2.0 * self.rank), bench, self.learning_rate, self.epochs)
-        made = run(bench.models[one.model], bench, recipe, items, asked_items(asked, bench, bench.hold), one.adapter)
+        recipe, before = onward(recipe, one, bench)
+        hold = asked_items(asked, bench, bench.hold)
+        made = run(bench.models[one.model], bench, recipe, items, hold, before)
         return replace(asked, adapter=made.adapter)
 
     def _teacher(self, one: Single, bench: Bench) -> Single:
-        """The best known candidate of this model that is nothing but a prompt with demonstrations."""
+        """The best known candidate of this model that is nothing but a prompt with demonstrations, the same for every
+        input: picked ones would show an example its own answer."""
         for known in bench.known:
             c = known.candidate
-            if isinstance(c, Single) and c.model == one.model and c.prompt and c.shots and not (c.adapter or c.head):
+            if (
+                isinstance(c, Single)
+                and c.model == one.model
+                and prompted(c)
+                and isinstance(c.shots, tuple)
+                and c.shots
+            ):
                 return c
         raise MethodError("No prompt with demonstrations is known for this model yet, so there is none to move.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import ClassVar
 
-from ..candidate import Candidate
+from ..candidate import Candidate, Single
 from ..errors import MethodError
 from ..method import Bench, Family, Need, single
 from ..model import Capability, Recipe, TuneItem
@@ -18,6 +18,8 @@ from ..task import Kind
 from .tuning import answers, run, text_prompt
 from .zero_shot import asking
 
+PORTION = 0.5
+"""Of the share: what comes after it in a chain needs some too."""
 HELD = 32
 """Texts that say when to stop."""
 
@@ -43,6 +45,8 @@ class ContinuedPretraining:
             raise MethodError(
                 f"{one.model} is an encoder, which can't go on with the pre-training of a language model."
             )
+        if isinstance(bench.mine, Single) and bench.mine.adapter:  # read in an earlier rung: nothing is new there
+            return replace(asking(one, bench, one.shots), adapter=bench.mine.adapter)
         texts = list(bench.unlabelled)
         if len(texts) < 2:
             raise MethodError("There are no unlabelled inputs. Name a file of them under `data: unlabelled:`.")
@@ -51,5 +55,5 @@ class ContinuedPretraining:
         items = [TuneItem(text_prompt(example), None) for example in texts]
         recipe = Recipe("lora", rank=self.rank, alpha=2.0 * self.rank)
         recipe = replace(recipe, learning_rate=self.learning_rate, epochs=self.epochs)
-        made = run(model, bench, recipe, items[held:], items[:held], one.adapter)
+        made = run(model, bench, recipe, items[held:], items[:held], one.adapter, PORTION)
         return replace(asking(one, bench, one.shots), adapter=made.adapter)

@@ -16,7 +16,10 @@ from ..method import Bench, Family, Need, single
 from ..model import Capability, Recipe
 from ..task import Kind
 from .head import FitHead
-from .tuning import answers, label_items, paced, run
+from .tuning import answers, label_items, paced, parts, run
+
+PORTION = 0.8
+"""Of the share: the head reads every text once more."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Contrastive:
         recipe = Recipe("lora" if self.rank else "full", rank=self.rank or 8, pairs=True, batch=self.batch)
         rate = self.learning_rate or (1e-3 if self.rank else 5e-5)
         recipe = paced(recipe, bench, rate, self.epochs, few=16.0)
-        items = [replace(item, weight=1.0) for item in label_items(one, (*bench.train, *bench.hold))]
-        made = run(model, bench, recipe, items, (), one.adapter)
-        return FitHead()(replace(one, adapter=made.adapter), bench)
+        train, hold = parts(bench)
+        learn, watch = ([replace(item, weight=1.0) for item in label_items(one, part)] for part in (train, hold))
+        made = run(model, bench, recipe, learn, watch, one.adapter, PORTION)
+        return FitHead()(replace(one, adapter=made.adapter), replace(bench, train=train, hold=hold))

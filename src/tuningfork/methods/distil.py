@@ -19,10 +19,12 @@ from ..method import Bench, Family, Known, Need, single
 from ..model import Capability, Recipe, TuneItem
 from ..predict import predict
 from ..task import Example, Kind
-from .tuning import answers, asked_items, asked_pairs, headed, label_items, likely, paced, parts, run
+from .tuning import answers, asked_items, asked_pairs, headed, label_items, likely, onward, paced, parts, run
 from .zero_shot import asking
 
-CHUNK = 64
+CHUNK = 32
+TEACHING = 0.4
+"""Of the share that is left: what a teacher may spend."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +54,21 @@ class Distil:
             raise MethodError(f"The teacher {teacher.trial} was sure of none of {len(inputs)} unlabelled inputs.")
         model = bench.models[one.model]
         recipe = paced(Recipe(rank=self.rank, alpha=2.0 * self.rank), bench, self.learning_rate, self.epochs)
+        recipe, before = onward(recipe, one, bench)
         learn, hold = parts(bench)
         if answers(model):
             asked = asking(one, bench, one.shots)
             items = [*asked_items(asked, bench, learn), *taught_items(asked, bench, taught)]
-            made = run(model, bench, recipe, items, asked_items(asked, bench, hold), one.adapter)
+            made = run(model, bench, recipe, items, asked_items(asked, bench, hold), before)
             return replace(asked, adapter=made.adapter)
         said = [replace(example, target=prediction.answer) for example, prediction in taught]
         soft = [with_shares(i, p) for i, (_, p) in zip(label_items(one, said), taught, strict=True)]
-        made = run(model, bench, recipe, [*label_items(one, learn), *soft], label_items(one, hold), one.adapter)
+        made = run(model, bench, recipe, [*label_items(one, learn), *soft], label_items(one, hold), before)
         return headed(one, made)
 
     def _teacher(self, bench: Bench) -> Known:
-        """The best known candidate that looks at its input."""
-        able = [known for known in bench.known if not isinstance(known.candidate, Constant)]
+        """The best known candidate that looks at its input, but for the pupil of an earlier rung."""
+        able = [k for k in bench.known if not isinstance(k.candidate, Constant) and k.candidate != bench.mine]
         if not able:
             raise MethodError("No candidate is known yet to learn from. Let prompting methods run first.")
         return able[0]
@@ -82,7 +85,9 @@ class Distil:
 
 
 def told(teacher: Candidate, bench: Bench, examples: Sequence[Example]) -> list[tuple[Example, Prediction]]:
-    """What a candidate says of examples, as far as the share reaches."""
+    """What a candidate says of examples, as far as a part of the share reaches: the rest is for training."""
+    share = bench.share
+    tokens, seconds = share.tokens * (1 - TEACHING), share.seconds * (1 - TEACHING)
     found: list[tuple[Example, Prediction]] = []
     for begin in range(0, len(examples), CHUNK):
         block = examples[begin : begin + CHUNK]
@@ -90,7 +95,7 @@ def told(teacher: Candidate, bench: Bench, examples: Sequence[Example]) -> list[
             found += zip(block, predict(teacher, bench.models, [e.inputs for e in block]), strict=True)
         except BudgetSpent:
             break
-        if bench.share.tokens <= 0 or bench.share.seconds <= 0:
+        if bench.share.tokens <= tokens or bench.share.seconds <= seconds:
             break
     return found
 

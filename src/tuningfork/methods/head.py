@@ -56,8 +56,11 @@ class FitHead:
         embed = embedder(
             one, adapted(one, bench.models), bench.models, -1, None if plain else "last", plain, others_only=True
         )
-        hold, hold_y = _features(embed, bench.hold, one.labels)
-        train, y = _features(embed, _sample(bench, self.most), one.labels)
+        learn, choose = bench.train, bench.hold
+        if one.adapter and bench.mine:  # weights that went on have learnt hold too: it can't choose any more
+            learn, choose = (*learn, *choose), ()
+        hold, hold_y = _features(embed, choose, one.labels)
+        train, y = _features(embed, _sample(learn, self.most, bench.seed), one.labels)
         if len(set(y.tolist())) < 2:
             raise MethodError(f"Features of {len(y)} train examples were had, with fewer than two labels among them.")
         centre, spread = np.zeros(train.shape[1]), np.ones(train.shape[1])
@@ -98,9 +101,9 @@ class FitHead:
         return max(self.strengths, key=lambda c: (np.mean(scores[c], axis=0).round(9).tolist(), -c))
 
 
-def _sample(bench: Bench, most: int) -> list[Example]:
+def _sample(train: Sequence[Example], most: int, seed: int) -> list[Example]:
     """Train in a seeded order, so that what fits into the share is a fair sample."""
-    return Random(f"head {bench.seed}").sample(bench.train, min(most, len(bench.train)))
+    return Random(f"head {seed}").sample(train, min(most, len(train)))
 
 
 def _features(

@@ -19,7 +19,7 @@ from .tuning import best_prompt, paced, tuned
 class PrefixTuning:
     """Tunes keys and values of virtual tokens in every layer."""
 
-    tokens: int = 32
+    tokens: int = 64
     from_prompt: bool = True
     learning_rate: float = 1e-2
     epochs: float | None = None

@@ -46,9 +46,7 @@ def tuned(start: Candidate, bench: Bench, name: str, recipe: Recipe) -> Candidat
     """The start with weights that a recipe moved on the train examples. A recipe is for a first rung; going on from an
     earlier one it takes half the way at half the pace."""
     one = single(start, name)
-    before = _before(one, bench)
-    if before is not one.adapter:
-        recipe = replace(recipe, learning_rate=recipe.learning_rate / 2, epochs=recipe.epochs / 2)
+    recipe, before = onward(recipe, one, bench)
     model = bench.models[one.model]
     train, hold = parts(bench)
     if answers(model):
@@ -81,13 +79,15 @@ def run(
     items: Sequence[TuneItem],
     hold: Sequence[TuneItem],
     before: Adapter | None,
+    portion: float = 1.0,
 ) -> Tuned:
-    """The model's own tuning, within what is left of the method's share. Raises MethodError where it can't be."""
+    """The model's own tuning, within a portion of what is left of the method's share. Raises MethodError where it can't
+    be."""
     if not items:
         raise MethodError("There are no train examples to tune on.")
     share = bench.share
-    seconds = share.seconds * SHARE
-    recipe = replace(recipe, max_tokens=int(share.trained_tokens * SHARE), max_seconds=seconds, seed=bench.seed)
+    seconds, tokens = share.seconds * SHARE * portion, int(share.trained_tokens * SHARE * portion)
+    recipe = replace(recipe, max_tokens=tokens, max_seconds=seconds, seed=bench.seed)
     if not recipe.max_tokens or seconds <= 0:
         raise MethodError("No training is left in this method's share. A larger budget gives it some.")
     try:
@@ -103,10 +103,13 @@ def parts(bench: Bench) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     return bench.train, bench.hold
 
 
-def _before(one: Single, bench: Bench) -> Adapter | None:
-    """The weights to go on from: this method's own of an earlier rung, else those that it was started with."""
+def onward(recipe: Recipe, one: Single, bench: Bench) -> tuple[Recipe, Adapter | None]:
+    """The weights to go on from: this method's own of an earlier rung, at half the pace for half the way; else those
+    that it was started with."""
     mine = bench.mine.adapter if isinstance(bench.mine, Single) else None
-    return mine or one.adapter
+    if mine is None:
+        return recipe, one.adapter
+    return replace(recipe, learning_rate=recipe.learning_rate / 2, epochs=recipe.epochs / 2), mine
 
 
 def asked_items(asked: Single, bench: Bench, examples: Sequence[Example]) -> list[TuneItem]:
@@ -143,15 +146,22 @@ def text_prompt(example: Example) -> Prompt:
 
 
 def best_prompt(start: Candidate, bench: Bench) -> str:
-    """The words of the best prompt known for this model: its messages before the input, demonstrations and all."""
+    """The words of the best prompt known for this model: its demonstrations, which the prompt itself won't have, then
+    its messages before the input."""
     model = single(start, "a soft prompt").model
-    mine = (known.candidate for known in bench.known)
-    known = next((c for c in mine if isinstance(c, Single) and c.model == model and c.prompt and not c.adapter), None)
+    found = (known.candidate for known in bench.known)
+    known = next((c for c in found if isinstance(c, Single) and c.model == model and prompted(c)), None)
     prompt = (known.prompt if known else None) or default_template(bench.task)
-    said = [plain_text(message.content) for message in prompt.messages]
+    said = []
     if known and isinstance(known.shots, tuple):
-        said += [f"{value}\n{shot.answer}" for shot in known.shots for _, value in shot.inputs]
+        said += ["\n".join((*(value for _, value in shot.inputs), shot.answer)) for shot in known.shots]
+    said += [plain_text(message.content) for message in prompt.messages]
     return re.sub(r"\{\{.*?\}\}", "", "\n".join(said)).strip()
+
+
+def prompted(one: Single) -> bool:
+    """Whether a candidate is a prompt to its model and nothing more."""
+    return one.prompt is not None and one.adapter is None and one.head is None
 
 
 def weights_of(one: Single, examples: Sequence[Example]) -> list[float]:

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from ..engine.weights import Weights
 
 
+ADAPTERS = 2
+"""Adapters that are kept in memory as they were read last."""
+
+
 class LocalModel:
     """A causal model, an encoder-decoder or an encoder from a folder, in transformers' layout."""
 
@@ -55,6 +59,7 @@ class LocalModel:
         self._tokenizer = tokenizer_of(folder)
         self._renderer: Renderer = Renderer(self._weights.tokenizer)
         self._worn: Worn | None = None
+        self._read: dict[tuple[str, str], Worn] = {}
         self._training = cache_folder / "training"
         self._adapter: Adapter | None = None
         self._lock = threading.RLock()
@@ -62,7 +67,7 @@ class LocalModel:
     @property
     def identity(self) -> str:
         """Weights, tokenizer, dtype and adapter."""
-        adapter = "+".join(sorted(blob.sha256[:16] for blob in self._adapter.blobs())) if self._adapter else ""
+        adapter = self._adapter.identity if self._adapter else ""
         dtype = str(self._weights.dtype).removeprefix("torch.")
         return f"{self._weights.identity}-{self._tokenizer}-{dtype}-{adapter}"
 
@@ -130,7 +135,13 @@ class LocalModel:
 
         other = object.__new__(LocalModel)
         other.__dict__.update(self.__dict__)
-        other._worn, other._adapter = unpack(self._weights, adapter), adapter
+        key = (adapter.base, adapter.identity)
+        with self._lock:
+            if key not in self._read:  # a race asks for the same adapter block after block
+                while len(self._read) >= ADAPTERS:
+                    del self._read[next(iter(self._read))]
+                self._read[key] = unpack(self._weights, adapter)
+            other._worn, other._adapter = self._read[key], adapter
         other._renderer = Renderer(self._weights.tokenizer, tuple(other._worn.lead))
         return other
 

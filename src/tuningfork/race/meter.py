@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BudgetSpent
+from ..errors import BudgetSpent, TrainingFailed
 from ..method import Share
 from ..model import (
     Adapter,
@@ -118,7 +118,15 @@ class Metered:
         self, recipe: Recipe, items: Sequence[TuneItem], hold: Sequence[TuneItem], start: Adapter | None = None
     ) -> Tuned:
         self._meter.check(self._name)
-        tuned = self._model.tune(recipe, items, hold, start)
+        try:
+            tuned = self._model.tune(recipe, items, hold, start)
+        except TrainingFailed as error:
+            if error.cost is not None:
+                self._settle(recipe, error.cost)
+            raise
+        return self._settle(recipe, tuned)
+
+    def _settle(self, recipe: Recipe, tuned: Tuned) -> Tuned:
         self._meter.charge(self._name, tuned.usage)
         if self._meter.on_tuned:
             self._meter.on_tuned(recipe, tuned)

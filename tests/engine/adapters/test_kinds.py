@@ -268,3 +268,92 @@ def narrowed(files):
 
     tensors = {name: t[:, :7].contiguous() for name, t in load(files[layout.WEIGHTS_FILE]).items()}
     return {layout.WEIGHTS_FILE: save(tensors)}
+
+
+@pytest.mark.parametrize("kind", ["full", "last_layers", "lora", "ia3", "bottleneck"])
+@pytest.mark.parametrize("soft", ["prompt_tuning", "prefix_tuning", "p_tuning"])
+def test_anything_lies_over_a_soft_prompt(tiny, make, kind, soft):
+    model = tiny("llama").model
+    first = tune(model, make, soft)
+    still = dataclasses.replace(KINDS[kind], learning_rate=1e-9, max_steps=1)
+    over = model.tune(still, learn(make), [], start=first.adapter)
+    assert over.adapter.under == first.adapter
+    assert np.allclose(nats(model.adapted(over.adapter), make), nats(model.adapted(first.adapter), make), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [("lora", {"rank": 5}), ("lora", {"dora": True}), ("lora", {"rslora": True}), ("bottleneck", {"rank": 4})],
+)
+def test_other_sizes_lie_over_what_was_there(tiny, make, kind, change):
+    """A recipe is done as it says, and nothing that was learnt is lost."""
+    model = tiny("llama").model
+    first = tune(model, make, kind)
+    other = dataclasses.replace(KINDS[kind], learning_rate=1e-9, max_steps=1, **change)
+    over = model.tune(other, learn(make), [], start=first.adapter)
+    assert over.adapter.under == first.adapter
+    assert np.allclose(nats(model.adapted(over.adapter), make), nats(model.adapted(first.adapter), make), atol=1e-4)
+
+
+def test_a_mixed_adapter_keeps_all_that_it_moves(tiny, make, tmp_path):
+    it = tiny("gpt2")
+    base = transformers.AutoModelForCausalLM.from_pretrained(it.folder, dtype=torch.float32)
+    config = peft.LoraConfig(
+        r=3, target_modules=["c_proj"], modules_to_save=["ln_f"], init_lora_weights=False, fan_in_fan_out=True
+    )
+    theirs = peft.get_peft_model(base, config).eval()
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            if "modules_to_save.default" in name:
+                parameter.add_(0.3)
+    theirs.save_pretrained(tmp_path)
+    mixed = Adapter.of("", {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name.startswith("adapter_")})
+    (found,) = it.model.adapted(mixed).score([ScoreRequest(make.prompt("x"), LABELS)])
+    assert np.allclose(found.nats, it.nats(make.prompt("x"), LABELS, theirs), atol=1e-3)
+    still = Recipe("lora", rank=3, alpha=8.0, learning_rate=1e-9, max_steps=1)
+    over = it.model.tune(still, learn(make), [], start=mixed)
+    assert over.adapter.under == mixed
+    with pytest.raises(MethodError, match="several things"):
+        it.model.tune(Recipe("start"), learn(make), [], start=mixed)
+
+
+def test_a_merged_adapter_says_the_same(tiny, make, tmp_path):
+    """PEFT merges ours into the weights: the answers stay."""
+    it = tiny("llama")
+    adapter = tune(it.model, make, "lora").adapter
+    for name, blob in adapter.files.items():
+        (tmp_path / name).write_bytes(blob.read())
+    plain = transformers.AutoModelForCausalLM.from_pretrained(it.folder, dtype=torch.float32)
+    merged = peft.PeftModel.from_pretrained(plain, tmp_path).merge_and_unload().eval()
+    for request, own in zip(asked(make), nats(it.model.adapted(adapter), make), strict=True):
+        assert np.allclose(own, it.nats(request.prompt, LABELS, merged), atol=1e-3)
+
+
+def test_the_order_of_a_stack_is_part_of_what_a_model_is(tiny, make):
+    model = tiny("llama").model
+    one, other = tune(model, make, "lora").adapter, tune(model, make, "ia3").adapter
+    a, b = dataclasses.replace(one, under=other), dataclasses.replace(other, under=one)
+    assert model.adapted(a).identity != model.adapted(b).identity
+
+
+def test_labels_that_do_not_exclude_each_other_need_a_head(tiny, make):
+    several = [dataclasses.replace(item, shares=(1.0, 0.0, 1.0), exclusive=False) for item in learn(make)]
+    for base in ("llama", "t5"):
+        with pytest.raises(MethodError, match="exclude each other"):
+            tiny(base).model.tune(KINDS["lora"], several, [])
+
+
+def test_shares_where_prompts_are_read_whole_are_learnt_as_the_likeliest(tiny, make):
+    model = tiny("mistral").model
+    items = [dataclasses.replace(item, shares=(0.1, 0.7, 0.2)) for item in learn(make)]
+    tuned = model.tune(dataclasses.replace(KINDS["lora"], epochs=30, batch=5), items, [])
+    assert (nats(model.adapted(tuned.adapter), make).argmax(1) == 1).all()
+
+
+def test_answers_too_long_for_a_decoder_are_left_out(tiny, make):
+    model = tiny("bart").model
+    items = [*learn(make), TuneItem(make.prompt("x", system=""), "zq" * 400)]
+    tuned = model.tune(dataclasses.replace(KINDS["lora"], max_steps=1), items, [])
+    assert tuned.notes["left_out"] == 1.0
+    with pytest.raises(MethodError, match="what to answer"):
+        model.tune(KINDS["lora"], [TuneItem(make.prompt("x", system=""), None)], [])

@@ -22,6 +22,8 @@ from ..weights import Weights
 
 WEIGHTS_FILE, CONFIG_FILE = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."
+BASE = "tuningfork_base"
+"""Where the config names the weights that an adapter belongs to: PEFT passes over it."""
 TASKS = {"causal": "CAUSAL_LM", "encoder": "FEATURE_EXTRACTION", "seq2seq": "SEQ_2_SEQ_LM"}
 
 Tensors = dict[str, torch.Tensor]
@@ -34,6 +36,7 @@ def write(weights: Weights, model_id: str, tensors: Mapping[str, torch.Tensor], 
         "task_type": TASKS[weights.kind],
         "base_model_name_or_path": model_id,
         "inference_mode": True,
+        BASE: weights.identity,
         **config,
     }
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})

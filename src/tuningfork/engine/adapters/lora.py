@@ -58,6 +58,10 @@ class Lora:
         return [tensor for part in self.parts.values() for tensor in part.tensors()]
 
     @property
+    def dora(self) -> bool:
+        return any(part.magnitude is not None for part in self.parts.values())
+
+    @property
     def moves(self) -> bool:
         """Whether it changes anything: where every B is zero it does not."""
         return any(bool(part.b.any()) for part in self.parts.values())
@@ -88,7 +92,7 @@ class Lora:
             self.alpha,
             fan_in_fan_out=any(layers[path].transposed for path in self.parts),
             use_rslora=self.rslora,
-            use_dora=any(part.magnitude is not None for part in self.parts.values()),
+            use_dora=self.dora,
         )
 
 

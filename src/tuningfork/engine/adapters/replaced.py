@@ -105,8 +105,8 @@ def _parameters(weights: Weights) -> dict[str, torch.nn.Parameter]:
 
 
 def _own_name(name: str) -> str:
-    """A parameter's name in the model that transformers made, where no layer is wrapped."""
-    return name.replace(".base.weight", ".weight").replace(".base.bias", ".bias")
+    """A parameter's name in the model that transformers made, where neither a layer nor the table is wrapped."""
+    return name.replace(".base.weight", ".weight").replace(".base.bias", ".bias").replace(".table.weight", ".weight")
 
 
 def fresh(weights: Weights, recipe: Recipe) -> Replaced:

@@ -113,7 +113,7 @@ def sizes(weights: Weights, vectors: torch.Tensor) -> Config:
     return {
         "num_virtual_tokens": len(vectors),
         "token_dim": config.hidden_size,
-        "num_transformer_submodules": 2 if weights.seq2seq else 1,
+        "num_transformer_submodules": 1,
         "num_attention_heads": config.num_attention_heads,
         "num_layers": config.num_hidden_layers,
     }
@@ -126,14 +126,17 @@ def fresh(weights: Weights, recipe: Recipe, ids: Sequence[int]) -> Soft:
     dice = torch.Generator().manual_seed(recipe.seed)
     chosen = start_ids(ids, recipe.tokens, len(table), dice)
     start = table[chosen.to(table.device)].detach().float().clone().requires_grad_(True)
-    if recipe.kind != "p_tuning":
-        return Soft(start)
+    return through_network(start, recipe) if recipe.kind == "p_tuning" else Soft(start)
+
+
+def through_network(start: torch.Tensor, recipe: Recipe) -> Soft:
+    """Virtual tokens that a new network gives, which adds nothing yet."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         first, last = torch.nn.Linear(start.shape[1], HIDDEN), torch.nn.Linear(HIDDEN, start.shape[1])
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
-    return Soft(start, torch.nn.Sequential(first, torch.nn.ReLU(), last).to(weights.device))
+    return Soft(start, torch.nn.Sequential(first, torch.nn.ReLU(), last).to(start.device))
 
 
 def start_ids(ids: Sequence[int], count: int, vocabulary: int, dice: torch.Generator) -> torch.Tensor:
@@ -145,6 +148,8 @@ def start_ids(ids: Sequence[int], count: int, vocabulary: int, dice: torch.Gener
 
 def unpacked(weights: Weights, config: Config, tensors: Tensors, dtype: torch.dtype) -> Soft:
     """The virtual tokens of PEFT's files, in fp32. Raises ModelError when they do not fit."""
+    if config.get("num_transformer_submodules", 1) not in (1, None):
+        raise ModelError("The adapter puts virtual tokens before the decoder too, which this version can't.")
     vectors = tensors.pop(NAME, None)
     width = weights.net.get_input_embeddings().weight.shape[1]
     if vectors is None or vectors.dim() != 2 or vectors.shape[1] != width:

@@ -63,9 +63,10 @@ class CausalReader:
                 continue
             several = len(branches) > 1
             target, shares = answer_of(item, several)
-            if not self.weights.shares and several and not shares:
+            if not self.weights.shares and several:
                 # A trie needs the tree mask that this model can't take: it learns to write the right one.
-                branches, target = [branches[target or 0]], None
+                right = max(range(len(shares)), key=shares.__getitem__) if shares else target or 0
+                branches, target, shares = [branches[right]], None, ()
             row = rows_.build(index, kept[node.end if node else 0 :], branches, node)
             found.append(Lesson(row, target, item.weight, shares, item.exclusive))
         return found

@@ -36,7 +36,7 @@ class EncoderReader:
         ids = token_ids(self.weights, self.renderer, [item.prompt for item in items])
         for index, (item, (own, _)) in enumerate(zip(items, ids, strict=True)):
             if not isinstance(own, Failure):
-                target, shares = answer_of(item, True)
+                target, shares = answer_of(item, True, logits=True)
                 row = rows_.build(index, own, [])
                 found.append(Lesson(row, target, item.weight, shares, item.exclusive))
         return found

@@ -62,8 +62,11 @@ class Reader(Protocol):
         ...
 
 
-def answer_of(item: TuneItem, several: bool) -> tuple[int | None, tuple[float, ...]]:
-    """An item's target and shares. Raises MethodError where they don't fit its choices."""
+def answer_of(item: TuneItem, several: bool, logits: bool = False) -> tuple[int | None, tuple[float, ...]]:
+    """An item's target and shares. Raises MethodError where they don't fit its choices, or where choices that do not
+    exclude each other would have to be told by their log-probabilities, which do."""
+    if not item.exclusive and not logits:
+        raise MethodError("Labels that do not exclude each other are learnt by an encoder with a head only.")
     if item.shares and len(item.shares) != len(item.choices):
         raise MethodError(f"An item has {len(item.shares)} shares for {len(item.choices)} choices.")
     if item.shares or not several:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ...errors import MethodError
 from ...model import Failure, TuneItem
 from ...task import Prompt
 from .. import choices as choices_
@@ -34,6 +35,8 @@ class Seq2SeqReader:
 
     def lessons(self, items: Sequence[TuneItem]) -> list[Lesson]:
         """Items whose prompt or answer is too long are left out."""
+        if any(item.target is None and not item.shares for item in items):
+            raise MethodError("An encoder-decoder learns what to answer; a text alone teaches it nothing here.")
         found = []
         for index, item in enumerate(items):
             fit = fitted(self.renderer, item.prompt, self.weights.context_tokens, _length, self._ids)
@@ -59,9 +62,9 @@ class Seq2SeqReader:
         if fault := choices_.token_fault(choices, tokens):
             return fault
         end = self.renderer.tokenizer.eos_token_id
-        if not item.choices:
-            return [[*tokens[0], *([] if end is None else [end])]]
         branches = choices_.parted(tokens, end)
+        if not item.choices and end is not None:
+            branches = [[*tokens[0], end]]
         longest = len(self.before) + max(map(len, branches)) - 1
         if longest > self.weights.answer_tokens:
             return Failure(
