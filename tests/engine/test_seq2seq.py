@@ -12,9 +12,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuningfork.engine import seq2seq
-from tuningfork.errors import ModelError
-from tuningfork.model import EmbedRequest, Failure, Recipe, ScoreRequest, Scores, TuneItem
+from tuningfork.engine import rows, seq2seq
+from tuningfork.model import EmbedRequest, Failure, ScoreRequest, Scores
 from tuningfork.task import Message, Prompt
 
 KINDS = ("t5", "mt5", "bart", "marian")
@@ -87,8 +86,8 @@ def test_small_passes_give_the_same(tiny, make, kind, monkeypatch):
     many = tuple(f"{word} {n}" for word in ("how", "other", "billing") for n in range(8))
     requests = [ScoreRequest(make.prompt(text), choices) for text in make.corpus for choices in (CHOICES, many)]
     whole = it.model.score(requests)
-    for name, value in (("BATCH_TOKENS", 90), ("BATCH_ROWS", 5), ("LOGIT_ROWS", 4)):
-        monkeypatch.setattr(seq2seq, name, value)
+    for room, name, value in ((seq2seq, "BATCH_TOKENS", 90), (seq2seq, "BATCH_ROWS", 5), (rows, "LOGIT_ROWS", 4)):
+        monkeypatch.setattr(room, name, value)
     for one, other in zip(it.model.score(requests), whole, strict=True):
         assert np.allclose(one.nats, other.nats, atol=1e-4) and one.tokens == other.tokens
 
@@ -218,13 +217,10 @@ def test_a_prompt_is_embedded_as_it_is_asked(tiny, make):
     assert [getattr(entry, "kind", "fine") for entry in found] == ["empty_prompt", "too_long", "not_unicode", "fine"]
 
 
-def test_what_it_can_and_that_it_is_not_tuned(tiny, make):
+def test_what_it_can(tiny):
     model = tiny("t5").model
-    assert model.capabilities == {"score", "generate", "embed"}
+    assert model.capabilities == {"score", "generate", "embed", "tune"}
     assert any("read whole" in note for note in model.notes)
-    items = [TuneItem(make.prompt("x"), "other")]
-    with pytest.raises(ModelError, match="encoder-decoder, which this version does not tune yet"):
-        model.tune(Recipe(), items, items)
 
 
 @pytest.mark.parametrize("overlong", ["keep_start", "keep_end"])

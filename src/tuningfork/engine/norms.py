@@ -7,6 +7,7 @@ add one to their weights, or multiply before they round.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -21,7 +22,7 @@ def quicken(net: torch.nn.Module) -> int:
     quick = 0
     for module in net.modules():
         if type(module).__name__.endswith("RMSNorm") and "forward" not in vars(module) and _is_plain(module):
-            module.forward = partial(_norm, module)
+            module.forward = partial(_norm, module, module.forward)
             quick += 1
     return quick
 
@@ -33,7 +34,7 @@ def _is_plain(module: torch.nn.Module) -> bool:
     dice = torch.Generator().manual_seed(0)
     states = (torch.randn((TRIED, len(weight)), generator=dice) * 3).to(weight.device, weight.dtype)
     with torch.no_grad():
-        own, ours = module(states), _norm(module, states)
+        own, ours = module(states), _norm(module, module.forward, states)
     if own.dtype != ours.dtype:
         return False
     return torch.equal(own, ours) if own.dtype != torch.float32 else torch.allclose(own, ours, rtol=1e-6, atol=1e-7)
@@ -44,7 +45,9 @@ def _epsilon(module: torch.nn.Module) -> float | None:
     return float(found) if isinstance(found, float) else None
 
 
-def _norm(module: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+def _norm(module: torch.nn.Module, own: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
     weight = module.weight
     assert isinstance(weight, torch.Tensor)
+    if states.shape[-1] != len(weight):  # some models norm over what they broadcast
+        return own(states)
     return F.rms_norm(states, (len(weight),), weight, _epsilon(module))

@@ -24,6 +24,7 @@ from . import attention
 from . import rows as rows_
 from .device import Device
 from .identity import identity_of
+from .linear import packed
 from .norms import quicken
 from .tree import Node
 from .weights import Kind, Weights
@@ -66,6 +67,7 @@ def load(folder: Path, device: Device, cache_folder: Path | None = None) -> Weig
         parameters=sum(p.numel() for p in net.parameters()),
         decoder_start=_decoder_start(net, folder) if kind == "seq2seq" else 0,
     )
+    packed(weights)
     if kind == "encoder":
         weights.shares = _packs(weights)
         return weights

@@ -35,6 +35,7 @@ from .lessons.encoder import EncoderReader
 from .lessons.lesson import Lesson, Reader
 from .lessons.pairs import PairsReader
 from .lessons.seq2seq import Seq2SeqReader
+from .linear import unpacked
 from .memory import free_bytes, peak_gib, ran_short
 from .moving import Moving, Worn
 from .render import Renderer
@@ -117,7 +118,7 @@ def tune(
     while True:
         made = _prepared(weights, renderer, used, items, hold, start)
         saved = checkpoint_.of_training(folder, weights, used, (list(items), list(hold)), start) if folder else None
-        with made.under.on(weights), made.run.moving.worn(weights):
+        with unpacked(weights), made.under.on(weights), made.run.moving.worn(weights):
             made.run.reader.begin(made.learn, len(items[0].choices))
             why = _loop(made.run, made.learn, made.watch, saved)
         tokens += made.run.tokens

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from ...errors import MethodError, ModelError
 from ...model import Recipe
+from ..linear import Linear, changed, in_attention, layers_of, projects_back
 from ..weights import Weights
 from .layout import PREFIX, Config, Tensors, taken
-from .linear import Linear, changed, in_attention, layers_of, projects_back
 
 OUTS = {"o_proj", "out_proj", "dense", "c_proj", "o", "out_lin", "wo", "out", "Wo"}
 """What the layer that ends an attention is called."""

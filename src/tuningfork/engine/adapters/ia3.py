@@ -12,9 +12,9 @@ import torch
 
 from ...errors import MethodError
 from ...model import Recipe
+from ..linear import changed, in_attention, layers_of, projects_back
 from ..weights import Weights
 from .layout import PREFIX, Config, Tensors, taken
-from .linear import changed, in_attention, layers_of, projects_back
 
 NAME = "ia3_l"
 KEYS_VALUES = {

@@ -22,9 +22,9 @@ from torch.nn import functional as F
 
 from ...errors import ModelError
 from ...model import Recipe
+from ..linear import Change, Linear, changed, layers_of
 from ..weights import Weights
 from .layout import PREFIX, Config, Tensors, taken
-from .linear import Change, Linear, changed, layers_of
 
 A, B, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
 

@@ -19,10 +19,10 @@ import torch
 
 from ...errors import MethodError, ModelError
 from ...model import Recipe
+from ..linear import layers_of
 from ..weights import Weights
 from . import lora as lora_
 from .layout import PREFIX, Config, Tensors
-from .linear import layers_of
 
 PEFT_TYPE = "FULL"
 WRAPPED = "base_layer."

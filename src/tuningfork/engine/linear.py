@@ -1,0 +1,175 @@
+"""The linear layers of a model, each with room for what adapters do to it.
+
+Layers are wrapped once; an adapter is put on for the length of a call and taken off again, so any number of adapters
+share one copy of the weights. One that is put on while another is worn lies over it.
+
+In bf16 on a CPU a product has to bring its weights into another order first, each time anew: half of the time of one
+row, a third of that of 64. So layers keep a packed copy besides, where there is room, for calls without gradients; it
+says the same to the bit. Training, which needs its room more, does without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers.pytorch_utils import Conv1D
+
+from .memory import free_bytes
+from .weights import Weights
+
+ROOM = 0.25
+"""Of the free memory: larger models are not packed."""
+
+Change = Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
+"""(x, layer) -> y: what the layer gives with the adapter on, where `layer(x)` is what it gives without."""
+
+
+class Linear(torch.nn.Module):
+    """A frozen linear layer, and the changes that are worn now, the innermost first."""
+
+    def __init__(self, base: Any) -> None:
+        super().__init__()
+        self.base = base
+        self.transposed = isinstance(base, Conv1D)
+        shape = tuple(base.weight.shape)
+        self.in_size, self.out_size = (shape[0], shape[1]) if self.transposed else (shape[1], shape[0])
+        self.changes: list[Change] = []
+        self._packed: torch.Tensor | None = None
+        self._packed_from = 0
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The frozen weights, for models (Mamba) that take them without calling the layer, past any adapter."""
+        weight: torch.Tensor = self.base.weight
+        return weight
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """As `weight`."""
+        bias: torch.Tensor | None = self.base.bias
+        return bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._under(len(self.changes), x)
+
+    def _under(self, count: int, x: torch.Tensor) -> torch.Tensor:
+        """With the first `count` changes only."""
+        if not count:
+            return self._plain(x)
+        return self.changes[count - 1](x, lambda inner: self._under(count - 1, inner))
+
+    def pack(self) -> None:
+        """Keep a packed copy of the weights."""
+        if isinstance(self.base, torch.nn.Linear):
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.base.weight.data)
+            self._packed_from = self.base.weight.data_ptr()
+
+    def unpack(self) -> None:
+        """Let the packed copy go."""
+        self._packed = None
+
+    @property
+    def is_packed(self) -> bool:
+        return self._packed is not None
+
+    def _plain(self, x: torch.Tensor) -> torch.Tensor:
+        """Without any change. Weights that stand in for the base's (`adapters/replaced`) are not the packed ones."""
+        packed = self._packed
+        if packed is None or torch.is_grad_enabled() or self.base.weight.data_ptr() != self._packed_from:
+            y: torch.Tensor = self.base(x)
+            return y
+        y = torch.ops.mkldnn._linear_pointwise(x, packed, self.base.bias, "none", [], "")
+        return y
+
+
+def packed(weights: Weights) -> None:
+    """Have the layers of a model keep packed copies, where this torch can, it is the same, and there is room."""
+    size = sum(parameter.numel() * parameter.element_size() for parameter in weights.net.parameters())
+    if weights.device.type != "cpu" or weights.dtype != torch.bfloat16 or size > ROOM * free_bytes(weights.device):
+        return
+    layers = [*layers_of(weights).values(), *_output(weights)]
+    if layers and _can_pack(layers[0]):
+        for layer in layers:
+            layer.pack()
+
+
+@contextmanager
+def unpacked(weights: Weights) -> Iterator[None]:
+    """Without the packed copies, for the length of the block; making them again takes a fraction of a second."""
+    layers = [module for module in weights.net.modules() if isinstance(module, Linear) and module.is_packed]
+    for layer in layers:
+        layer.unpack()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.pack()
+
+
+def _output(weights: Weights) -> list[Linear]:
+    """The output layer, wrapped too, so that it can be packed; adapters leave it alone."""
+    layer = None if weights.encoder else weights.net.get_output_embeddings()
+    if not isinstance(layer, torch.nn.Linear):
+        return []
+    wrapped = Linear(layer)
+    weights.net.set_output_embeddings(wrapped)
+    return [wrapped] if weights.net.get_output_embeddings() is wrapped else []
+
+
+def _can_pack(layer: Linear) -> bool:
+    """Whether this torch packs, tried on a layer: these calls are made for its own compiler, and may change."""
+    dice = torch.Generator().manual_seed(0)
+    x = torch.randn((2, 3, layer.in_size), generator=dice).to(layer.weight.dtype)
+    try:
+        with torch.inference_mode():
+            layer.pack()
+            same = torch.equal(layer(x), layer.base(x))
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        same = False
+    if not same:
+        layer.unpack()
+    return same
+
+
+def layers_of(weights: Weights) -> dict[str, Linear]:
+    """The wrapped linear layers by path in the whole module, the output layer left alone; wrapped at first call."""
+    net = weights.net
+    skip = set() if weights.encoder else {id(net.get_output_embeddings())}
+    found = {
+        path: module for path, module in net.named_modules() if isinstance(module, Linear) and id(module) not in skip
+    }
+    if found:
+        return found
+    for path, module in list(net.named_modules()):
+        inside_pooler = weights.encoder and path.split(".")[0] == "pooler"
+        if isinstance(module, (torch.nn.Linear, Conv1D)) and id(module) not in skip and not inside_pooler:
+            parent = net.get_submodule(path.rpartition(".")[0])
+            found[path] = Linear(module)
+            setattr(parent, path.rpartition(".")[2], found[path])
+    return found
+
+
+@contextmanager
+def changed(weights: Weights, changes: Mapping[str, Change]) -> Iterator[None]:
+    """The layers at these paths with a change on, for the length of the block."""
+    layers = layers_of(weights)
+    for path, change in changes.items():
+        layers[path].changes.append(change)
+    try:
+        yield
+    finally:
+        for path in changes:
+            layers[path].changes.pop()
+
+
+def in_attention(path: str) -> bool:
+    """Whether a layer belongs to an attention, by the name of what holds it."""
+    return any("att" in part.lower() for part in path.split(".")[:-1])
+
+
+def projects_back(path: str, layer: Linear, width: int) -> bool:
+    """Whether a layer writes a feed-forward block's result back to the residual stream of this `width`."""
+    return layer.out_size == width < layer.in_size and not in_attention(path)
