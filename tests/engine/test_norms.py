@@ -25,11 +25,12 @@ class MineRMSNorm(torch.nn.Module):
 def test_a_plain_one_is_quick_and_the_same(dtype):
     norm, plain = MineRMSNorm().to(dtype), MineRMSNorm().to(dtype)
     plain.load_state_dict(norm.state_dict())
+    rounding = 1e-6 if dtype == torch.float32 else 0.01
     assert quicken(norm) == 1 and quicken(norm) == 0
     x = torch.randn(2, 5, 8).to(dtype)
-    assert torch.allclose(norm(x), plain(x), rtol=1e-6)
+    assert torch.allclose(norm(x), plain(x), rtol=rounding)
     norm.weight.data = plain.weight.data = torch.rand(8).to(dtype)
-    assert torch.allclose(norm(x), plain(x), rtol=1e-6), "with the weights of now"
+    assert torch.allclose(norm(x), plain(x), rtol=rounding), "with the weights of now"
     narrow = torch.randn(2, 5, 1).to(dtype)
     assert torch.equal(norm(narrow), plain(narrow)), "what is broadcast goes the model's own way"
 
