@@ -122,11 +122,15 @@ class LocalModel:
         self, recipe: Recipe, items: Sequence[TuneItem], hold: Sequence[TuneItem], start: Adapter | None = None
     ) -> Tuned:
         """A new adapter on these base weights; this model itself stays as it is."""
+        from ..engine.memory import give_back
         from ..engine.train import tune
 
         self._must("tune")
         with self._lock:
-            return tune(self._weights, self._renderer, self.id, recipe, items, hold, start, self._training)
+            try:
+                return tune(self._weights, self._renderer, self.id, recipe, items, hold, start, self._training)
+            finally:
+                give_back()
 
     def adapted(self, adapter: Adapter) -> Model:
         """These weights with an adapter on. Raises ModelError when it belongs to others."""
