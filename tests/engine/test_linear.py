@@ -23,7 +23,9 @@ def model(request, make, tmp_path):
 
 
 def layers(model):
-    return [module for module in model._weights.net.modules() if isinstance(module, linear.Linear)]
+    """Those that widen."""
+    found = [module for module in model._weights.net.modules() if isinstance(module, linear.Linear)]
+    return [layer for layer in found if layer.out_size > layer.in_size]
 
 
 def answers(model, make):
@@ -60,7 +62,9 @@ def test_what_stands_in_for_the_base_is_not_passed_over(model, make, kind):
 
 
 def test_a_model_that_is_too_large_or_in_fp32_is_not_packed(make, tmp_path, monkeypatch):
-    assert not any(layer.is_packed for layer in layers(make.open(make.model("llama", tmp_path / "a"))))
+    plain = make.open(make.model("llama", tmp_path / "a"))
+    plain.adapted(tuned(plain, make, "lora"))  # wraps the layers
+    assert layers(plain) and not any(layer.is_packed for layer in layers(plain))
     monkeypatch.setattr(linear, "free_bytes", lambda device: 10)
     assert not any(layer.is_packed for layer in layers(make.open(make.model("llama", tmp_path / "b"), BF16)))
 

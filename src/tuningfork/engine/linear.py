@@ -4,8 +4,9 @@ Layers are wrapped once; an adapter is put on for the length of a call and taken
 share one copy of the weights. One that is put on while another is worn lies over it.
 
 In bf16 on a CPU a product has to bring its weights into another order first, each time anew: half of the time of one
-row, a third of that of 64. So layers keep a packed copy besides, where there is room, for calls without gradients; it
-says the same to the bit. Training, which needs its room more, does without.
+row, a third of that of 64. So layers that widen (the first of a feed-forward block, where it costs most) keep a packed
+copy besides, where there is room, for calls without gradients; it says the same to the bit. Training, which needs its
+room more, does without.
 """
 
 from __future__ import annotations
@@ -86,11 +87,11 @@ class Linear(torch.nn.Module):
 
 
 def packed(weights: Weights) -> None:
-    """Have the layers of a model keep packed copies, where this torch can, it is the same, and there is room."""
+    """Have the layers of a model that widen keep packed copies, where this torch can, it is the same, and there is room."""
     size = sum(parameter.numel() * parameter.element_size() for parameter in weights.net.parameters())
     if weights.device.type != "cpu" or weights.dtype != torch.bfloat16 or size > ROOM * free_bytes(weights.device):
         return
-    layers = [*layers_of(weights).values(), *_output(weights)]
+    layers = [layer for layer in layers_of(weights).values() if layer.out_size > layer.in_size]
     if layers and _can_pack(layers[0]):
         for layer in layers:
             layer.pack()
@@ -107,16 +108,6 @@ def unpacked(weights: Weights) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.pack()
-
-
-def _output(weights: Weights) -> list[Linear]:
-    """The output layer, wrapped too, so that it can be packed; adapters leave it alone."""
-    layer = None if weights.encoder else weights.net.get_output_embeddings()
-    if not isinstance(layer, torch.nn.Linear):
-        return []
-    wrapped = Linear(layer)
-    weights.net.set_output_embeddings(wrapped)
-    return [wrapped] if weights.net.get_output_embeddings() is wrapped else []
 
 
 def _can_pack(layer: Linear) -> bool:
