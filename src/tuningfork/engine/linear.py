@@ -87,7 +87,7 @@ class Linear(torch.nn.Module):
 
 
 def packed(weights: Weights) -> None:
-    """Have the layers of a model that widen keep packed copies, where this torch can, it is the same, and there is room."""
+    """Have the layers that widen keep packed copies, where this torch can, it is the same, and there is room."""
     size = sum(parameter.numel() * parameter.element_size() for parameter in weights.net.parameters())
     if weights.device.type != "cpu" or weights.dtype != torch.bfloat16 or size > ROOM * free_bytes(weights.device):
         return
