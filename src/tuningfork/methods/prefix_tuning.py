@@ -12,7 +12,7 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
-from .tuning import best_prompt, paced, tuned
+from .tuning import softly_tuned
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,5 @@ class PrefixTuning:
     kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        recipe = Recipe(
-            "prefix_tuning", tokens=self.tokens, start_text=best_prompt(start, bench) if self.from_prompt else ""
-        )
-        return tuned(start, bench, self.name, paced(recipe, bench, self.learning_rate, self.epochs, few=16.0))
+        recipe = Recipe("prefix_tuning", tokens=self.tokens)
+        return softly_tuned(start, bench, recipe, self.from_prompt, self.learning_rate, self.epochs)

@@ -145,6 +145,14 @@ def text_prompt(example: Example) -> Prompt:
     return Prompt((Message("user", plain_input(example.inputs)),))
 
 
+def softly_tuned(
+    start: Candidate, bench: Bench, recipe: Recipe, from_prompt: bool, learning_rate: float, epochs: float | None
+) -> Candidate:
+    """The start with virtual tokens that begin as the best prompt known, or as random ones."""
+    recipe = replace(recipe, start_text=best_prompt(start, bench) if from_prompt else "")
+    return tuned(start, bench, recipe.kind, paced(recipe, bench, learning_rate, epochs, few=16.0))
+
+
 def best_prompt(start: Candidate, bench: Bench) -> str:
     """The words of the best prompt known for this model: its demonstrations, which the prompt itself won't have, then
     its messages before the input."""

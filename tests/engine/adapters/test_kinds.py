@@ -108,8 +108,10 @@ def test_answers_do_not_depend_on_the_call(tiny, make, kind, base):
 def test_written_and_read_again_it_says_the_same(tiny, make, kind, base):
     model = tiny(base).model
     adapter = tune(model, make, kind).adapter
+    before = nats(model.adapted(adapter), make)
+    model._read.clear()  # adapters read last are kept: read it anew
     again = Adapter.of(adapter.base, {name: blob.read() for name, blob in adapter.files.items()})
-    assert np.array_equal(nats(model.adapted(adapter), make), nats(model.adapted(again), make))
+    assert np.array_equal(before, nats(model.adapted(again), make))
 
 
 @pytest.mark.parametrize(("kind", "base"), HERE)
