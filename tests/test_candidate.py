@@ -13,18 +13,26 @@ from hypothesis import strategies as st
 from tuningfork.candidate import (
     Calibration,
     Candidate,
+    Cascade,
     Constant,
     Decoding,
     Function,
     Head,
     Nearest,
+    Passages,
     Shot,
     Single,
+    Stage,
+    Steps,
     Template,
+    Vote,
     blobs_of,
     constraint_of,
     from_dict,
     identity,
+    labels_of,
+    models_of,
+    parts_of,
     to_dict,
 )
 from tuningfork.errors import DataError
@@ -41,6 +49,7 @@ shots = st.builds(Shot, st.lists(st.tuples(texts, texts), max_size=2).map(tuple)
 pool = st.lists(shots, max_size=3).map(tuple)
 adapters = st.builds(Adapter, texts, st.dictionaries(texts, blobs, max_size=2))
 poolings = st.sampled_from([None, "mean", "last", "first"])
+found_by = st.sampled_from(["embedding", "bm25", "both"])
 constraints = st.builds(OneOf, several) | st.builds(Regex, texts) | st.builds(JsonSchema, texts)
 singles = st.builds(
     Single,
@@ -48,15 +57,29 @@ singles = st.builds(
     labels=several,
     words=several,
     prompt=st.none() | st.builds(Template, st.lists(messages, max_size=3).map(tuple)),
-    shots=pool | st.builds(Nearest, texts, pool, blobs, st.integers(1, 9)),
+    shots=pool | st.builds(Nearest, texts, pool, st.none() | blobs, st.integers(1, 9), found_by, numbers),
     adapter=st.none() | adapters,
     head=st.none() | st.builds(Head, blobs, st.integers(-3, 3), poolings, st.booleans()),
-    calibration=st.none() | st.builds(Calibration, st.lists(numbers, max_size=3).map(tuple)),
-    decoding=st.builds(Decoding, st.integers(1, 99), numbers, several, numbers, st.none() | constraints),
+    calibration=st.none() | st.builds(Calibration, *[st.lists(numbers, max_size=3).map(tuple)] * 2),
+    decoding=st.builds(
+        Decoding, st.integers(1, 99), numbers, several, numbers, st.none() | constraints, st.integers(1, 9)
+    ),
     answer_by=st.sampled_from(["score", "generate", "head"]),
+    passages=st.none() | st.builds(Passages, blobs, texts, st.none() | blobs, st.integers(1, 9), found_by),
 )
 constants = st.builds(Constant, texts, several, st.lists(numbers, max_size=3).map(tuple))
-candidates = singles | constants | st.builds(Function, texts, texts, several)
+leaves = singles | constants | st.builds(Function, texts, texts, several)
+weights = st.lists(numbers, max_size=3).map(tuple)
+
+
+def _made_of(parts: st.SearchStrategy[Candidate]) -> st.SearchStrategy[Candidate]:
+    some = st.lists(parts, min_size=1, max_size=3).map(tuple)
+    stages = st.lists(st.builds(Stage, texts, parts), min_size=1, max_size=3).map(tuple)
+    votes = st.builds(Vote, some, st.sampled_from(["probability", "answer"]), weights)
+    return st.builds(Steps, stages) | st.builds(Cascade, some, weights) | votes
+
+
+candidates = st.recursive(leaves, _made_of, max_leaves=4)
 
 
 def there_and_back(candidate: Candidate) -> Candidate:
@@ -83,13 +106,23 @@ FULL = Single(
 OTHER: dict[str, Any] = {
     "model": "n", "labels": ("a", "c"), "words": ("a", "c"), "prompt": None, "shots": (), "adapter": None,
     "head": Head(Blob.of(b"h2")), "calibration": Calibration((0.5, -0.4)), "decoding": Decoding(1), "answer_by": "head",
-    "overlong": "keep_end",
+    "overlong": "keep_end", "passages": Passages(Blob.of(b"[]"), "", None, 3, "bm25"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("part", [f.name for f in fields(Single)])
 def test_every_part_is_in_the_name(part: str) -> None:
     assert identity(replace(FULL, **{part: OTHER[part]})) != identity(FULL)
+
+
+def test_what_is_made_of_others_says_what_it_holds() -> None:
+    picked = replace(FULL, model="n", shots=Nearest("e", (), Blob.of(b"v"), 2), adapter=None, head=None)
+    steps = Steps((Stage("first", Constant("x")), Stage("answer", picked)))
+    whole = Cascade((FULL, Vote((steps, FULL))), (0.8,))
+    assert list(parts_of(whole)) == [FULL, Constant("x"), picked, FULL]
+    assert models_of(whole) == ("m", "n", "e")
+    assert labels_of(whole) == labels_of(steps) == ("a", "b")
+    assert [blob.read() for blob in blobs_of(whole)] == [b"w", b"h", b"v", b"w", b"h"]
 
 
 def test_the_name_is_the_same_in_every_process_and_version() -> None:
@@ -121,5 +154,5 @@ def test_blobs_are_all_that_is_large() -> None:
 
 
 def test_what_a_later_version_wrote_is_refused() -> None:
-    with pytest.raises(DataError, match=r"no candidate of type 'cascade'. Update"):
-        from_dict({"type": "cascade", "parts": []}, lambda name: Blob.of(b""))
+    with pytest.raises(DataError, match=r"no candidate of type 'swarm'. Update"):
+        from_dict({"type": "swarm", "parts": []}, lambda name: Blob.of(b""))

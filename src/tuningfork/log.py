@@ -98,6 +98,22 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """One point of a trial's learning curve: its value on `items` of dev after learning from `examples`, fewer than
+    there are."""
+
+    type: ClassVar[str] = "rung"
+    trial: str
+    examples: int
+    seed: int
+    candidate: str
+    value: float
+    items: int
+    seconds: float
+    usage: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Probed:
     """A measurement beside quality: flat numbers, such as latency p50 in milliseconds."""
 
@@ -179,10 +195,10 @@ class Ended:
     cache: Mapping[str, int] = field(default_factory=dict)
 
 
-Event = Started | Born | Trained | Measured | Probed | Left | Finalists | TestOpened | Noted | Resumed | Ended
+Event = Started | Born | Trained | Measured | Rung | Probed | Left | Finalists | TestOpened | Noted | Resumed | Ended
 EVENTS: Mapping[str, type] = {
     cls.type: cls
-    for cls in (Started, Born, Trained, Measured, Probed, Left, Finalists, TestOpened, Noted, Resumed, Ended)
+    for cls in (Started, Born, Trained, Measured, Rung, Probed, Left, Finalists, TestOpened, Noted, Resumed, Ended)
 }
 
 

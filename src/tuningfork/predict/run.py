@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..candidate import Candidate, Constant, Function, Prediction, Single
+from ..candidate import Candidate, Cascade, Constant, Function, Prediction, Single, Steps, Vote
 from ..model import Model
 from ..task import Inputs
-from . import constant, function, generate, head, score
+from . import cascade, constant, function, generate, head, score, steps, vote
 from .blocks import in_blocks
 from .shots import model_of
 
@@ -51,13 +51,27 @@ def adapted(candidate: Single, models: Mapping[str, Model]) -> Model:
 
 
 def _answerer(candidate: Candidate, models: Mapping[str, Model]) -> Callable[[Sequence[Inputs]], list[Prediction]]:
-    if isinstance(candidate, Constant):
-        return constant.answerer(candidate)
-    if isinstance(candidate, Function):
-        return function.answerer(candidate)
+    match candidate:
+        case Constant():
+            return constant.answerer(candidate)
+        case Function():
+            return function.answerer(candidate)
+        case Single():
+            return _single(candidate, models)
+        case Steps():
+            return steps.answerer(candidate, [_answerer(stage.candidate, models) for stage in candidate.parts])
+        case Cascade():
+            return cascade.answerer(candidate, [_answerer(part, models) for part in candidate.parts])
+        case Vote():
+            return vote.answerer(candidate, [_answerer(part, models) for part in candidate.parts])
+
+
+def _single(candidate: Single, models: Mapping[str, Model]) -> Callable[[Sequence[Inputs]], list[Prediction]]:
     model = adapted(candidate, models)
-    if candidate.answer_by == "score":
-        return score.answerer(candidate, model, models)
-    if candidate.answer_by == "generate":
-        return generate.answerer(candidate, model, models)
-    return head.answerer(candidate, model, models)
+    match candidate.answer_by:
+        case "score":
+            return score.answerer(candidate, model, models)
+        case "generate":
+            return generate.answerer(candidate, model, models)
+        case "head":
+            return head.answerer(candidate, model, models)

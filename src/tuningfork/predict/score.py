@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from ..candidate import Prediction, Single
+from ..candidate import Calibration, Prediction, Single
 from ..model import Failure, Model, ScoreRequest, Scores, Usage
 from ..task import Inputs, Prompt
 from .shots import asked, prompter, read_all
@@ -21,7 +21,8 @@ def answerer(
 ) -> Callable[[Sequence[Inputs]], list[Prediction]]:
     """How `candidate` answers a block of inputs by scoring its labels. `others_only`: see `shots`."""
     prompts = prompter(candidate, models, others_only)
-    offset = candidate.calibration.offset_nats if candidate.calibration else (0.0,) * len(candidate.labels)
+    calibration = candidate.calibration or Calibration((0.0,) * len(candidate.labels))
+    offset, scale = calibration.offset_nats, calibration.scale or (1.0,) * len(candidate.labels)
 
     def ask(block: list[Prompt]) -> Sequence[Scores | Failure]:
         return model.score([ScoreRequest(prompt, candidate.words) for prompt in block])
@@ -30,7 +31,7 @@ def answerer(
         if not scores.exclusive:
             message = "The model scores each label by itself, and one label for an input was asked for."
             return Prediction("", failure=Failure("not exclusive", message), usage=scores.usage)
-        logits = [nats - off for nats, off in zip(scores.nats, offset, strict=True)]
+        logits = [times * nats - off for nats, off, times in zip(scores.nats, offset, scale, strict=True)]
         return decided(candidate.labels, logits, scores.usage)
 
     return lambda block: read_all(asked(prompts(block), ask), read)
