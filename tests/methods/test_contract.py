@@ -146,7 +146,14 @@ CASES = [
     for model in ("fake", "fake-encoder")
     if needs_met(open_method(spec), kind, FakeModel(kind="encoder" if "-" in model else "causal").capabilities) is None
 ]
-every_case = pytest.mark.parametrize(("spec", "kind", "model"), CASES)
+
+
+def shown(value: str) -> str:
+    """A case's name, which is the same in every process: without the folder that this one made."""
+    return value.split("(source=")[0]
+
+
+every_case = pytest.mark.parametrize(("spec", "kind", "model"), CASES, ids=shown)
 
 
 def run(spec: str, kind: Kind, model: str, at: Bench) -> Candidate:
@@ -186,7 +193,7 @@ def test_nothing_it_was_given_is_changed(spec: str, kind: Kind, model: str) -> N
 
 
 @every_case
-@pytest.mark.parametrize("tokens", [0, 60, 400, 3000])
+@pytest.mark.parametrize("tokens", [0, 400, *(pytest.param(more, marks=pytest.mark.slow) for more in (60, 3000))])
 def test_it_never_passes_its_share(spec: str, kind: Kind, model: str, tokens: int) -> None:
     at = bench(kind, tokens)
     try:
@@ -200,7 +207,9 @@ def test_it_never_passes_its_share(spec: str, kind: Kind, model: str, tokens: in
 
 
 @every_case
-@pytest.mark.parametrize("fail_on", ["crashes", ""], ids=["some fail", "all fail"])
+@pytest.mark.parametrize(
+    "fail_on", ["crashes", pytest.param("", marks=pytest.mark.slow)], ids=["some fail", "all fail"]
+)
 def test_it_survives_a_model_that_fails(spec: str, kind: Kind, model: str, fail_on: str) -> None:
     at = bench(kind, make=lambda *a, **k: FakeModel(*a, fail_on=fail_on, **k))
     try:
@@ -243,7 +252,7 @@ def test_a_chain_is_named_and_needs_what_its_parts_do(spec: str) -> None:
     assert method.family == ("tune" if "continued" in spec else "hybrid" if "lora" in spec else "prompt")
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", SPECS, ids=shown)
 def test_settings_are_plain_data(spec: str) -> None:
     made = settings(open_method(spec))
     assert json.loads(json.dumps(made)).keys() == made.keys() and not {"name", "family", "needs"} & set(made)
