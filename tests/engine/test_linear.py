@@ -1,4 +1,4 @@
-"""Packed copies of weights: the same answers to the bit, and never where other weights stand in."""
+"""Packed weights: the same answers to the bit, and out of the way where weights are needed as they are."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def model(request, make, tmp_path):
 
 
 def layers(model):
-    """Those that widen."""
-    found = [module for module in model._weights.net.modules() if isinstance(module, linear.Linear)]
-    return [layer for layer in found if layer.out_size > layer.in_size]
+    return [module for module in model._weights.net.modules() if isinstance(module, linear.Linear)]
 
 
 def answers(model, make):
@@ -61,12 +59,40 @@ def test_what_stands_in_for_the_base_is_not_passed_over(model, make, kind):
         assert answers(worn, make) == other
 
 
-def test_a_model_that_is_too_large_or_in_fp32_is_not_packed(make, tmp_path, monkeypatch):
+def test_a_packed_layer_holds_its_weights_once_and_gives_them_back_as_they_were(model):
+    for layer in layers(model):
+        assert layer.base.weight.is_meta and layer.base.weight.shape == layer.weight.shape
+    packed = {path: layer.weight.clone() for path, layer in linear.layers_of(model._weights).items()}
+    with linear.unpacked(model._weights):
+        for path, layer in linear.layers_of(model._weights).items():
+            assert torch.equal(layer.base.weight, packed[path]) and not layer.base.weight.is_meta
+
+
+def test_the_output_layer_says_the_same_to_the_bit_and_gives_way_to_other_weights(model, make):
+    weights = model._weights
+    if weights.encoder:
+        assert weights.output is None
+        return
+    layer = weights.net.get_output_embeddings()
+    states = torch.randn((5, layer.weight.shape[1])).bfloat16()
+    with torch.no_grad():
+        assert torch.equal(weights._output(states), layer(states))
+        held, layer.weight.data = layer.weight.data, torch.zeros_like(layer.weight)
+        assert not weights._output(states).any()
+        layer.weight.data = held
+
+
+def test_gradients_go_through_a_packed_layer(model):
+    layer = layers(model)[0]
+    x = torch.ones((2, layer.in_size), dtype=torch.bfloat16, requires_grad=True)
+    layer(x).float().sum().backward()
+    assert torch.allclose(x.grad[0].float(), layer.weight.float().sum(0), atol=0.02)
+
+
+def test_a_model_in_fp32_is_not_packed(make, tmp_path):
     plain = make.open(make.model("llama", tmp_path / "a"))
     plain.adapted(tuned(plain, make, "lora"))  # wraps the layers
     assert layers(plain) and not any(layer.is_packed for layer in layers(plain))
-    monkeypatch.setattr(linear, "free_bytes", lambda device: 10)
-    assert not any(layer.is_packed for layer in layers(make.open(make.model("llama", tmp_path / "b"), BF16)))
 
 
 def test_a_torch_that_does_not_pack_is_no_trouble(make, tmp_path, monkeypatch):

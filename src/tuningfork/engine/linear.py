@@ -4,25 +4,20 @@ Layers are wrapped once; an adapter is put on for the length of a call and taken
 share one copy of the weights. One that is put on while another is worn lies over it.
 
 In bf16 on a CPU a product has to bring its weights into another order first, each time anew: half of the time of one
-row, a third of that of 64. So layers that widen (the first of a feed-forward block, where it costs most) keep a packed
-copy besides, where there is room, for calls without gradients; it says the same to the bit. Training, which needs its
-room more, does without.
+row, a third of that of 64. So layers lie packed in that order, instead of plainly, and say the same to the bit. Who
+needs them as they are (training, weights that stand in for them) has them unpacked for as long as it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from .memory import free_bytes
 from .weights import Weights
-
-ROOM = 0.25
-"""Of the free memory: larger models are not packed."""
 
 Change = Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
 """(x, layer) -> y: what the layer gives with the adapter on, where `layer(x)` is what it gives without."""
@@ -39,12 +34,11 @@ class Linear(torch.nn.Module):
         self.in_size, self.out_size = (shape[0], shape[1]) if self.transposed else (shape[1], shape[0])
         self.changes: list[Change] = []
         self._packed: torch.Tensor | None = None
-        self._packed_from = 0
 
     @property
     def weight(self) -> torch.Tensor:
         """The frozen weights, for models (Mamba) that take them without calling the layer, past any adapter."""
-        weight: torch.Tensor = self.base.weight
+        weight: torch.Tensor = self.base.weight if self._packed is None else self._packed.to_dense()
         return weight
 
     @property
@@ -63,43 +57,57 @@ class Linear(torch.nn.Module):
         return self.changes[count - 1](x, lambda inner: self._under(count - 1, inner))
 
     def pack(self) -> None:
-        """Keep a packed copy of the weights."""
+        """Lay the weights down packed. What stands in their place has a shape and nothing in it: reading it fails."""
         if isinstance(self.base, torch.nn.Linear):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(self.base.weight.data)
-            self._packed_from = self.base.weight.data_ptr()
+            self._set(torch.empty_like(self.base.weight, device="meta"))
 
     def unpack(self) -> None:
-        """Let the packed copy go."""
-        self._packed = None
+        """Lay the weights down as they were."""
+        if self._packed is not None:
+            self._set(self._packed.to_dense())
+            self._packed = None
+
+    def _set(self, weight: torch.Tensor) -> None:
+        self.base.weight = torch.nn.Parameter(weight, requires_grad=False)
 
     @property
     def is_packed(self) -> bool:
         return self._packed is not None
 
     def _plain(self, x: torch.Tensor) -> torch.Tensor:
-        """Without any change. Weights that stand in for the base's (`adapters/replaced`) are not the packed ones."""
-        packed = self._packed
-        if packed is None or torch.is_grad_enabled() or self.base.weight.data_ptr() != self._packed_from:
+        """Without any change."""
+        if self._packed is None:
             y: torch.Tensor = self.base(x)
             return y
-        y = torch.ops.mkldnn._linear_pointwise(x, packed, self.base.bias, "none", [], "")
+        if torch.is_grad_enabled():
+            return torch.nn.functional.linear(x, self.weight, self.bias)
+        y = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.base.bias, "none", [], "")
         return y
 
 
 def packed(weights: Weights) -> None:
-    """Have the layers that widen keep packed copies, where this torch can, it is the same, and there is room."""
-    size = sum(parameter.numel() * parameter.element_size() for parameter in weights.net.parameters())
-    if weights.device.type != "cpu" or weights.dtype != torch.bfloat16 or size > ROOM * free_bytes(weights.device):
+    """Lay the layers down packed, where this torch can and it is the same."""
+    if weights.device.type != "cpu" or weights.dtype != torch.bfloat16:
         return
-    layers = [layer for layer in layers_of(weights).values() if layer.out_size > layer.in_size]
+    layers = list(layers_of(weights).values())
     if layers and _can_pack(layers[0]):
-        for layer in layers:
+        for layer in layers[1:]:
             layer.pack()
+        _pack_output(weights)
+
+
+def _pack_output(weights: Weights) -> None:
+    """The output layer's, besides: as a rule its weights are the table of embeddings too, which is read plainly."""
+    layer = None if weights.encoder else weights.net.get_output_embeddings()
+    if isinstance(layer, torch.nn.Linear):
+        weight = layer.weight.data
+        weights.output = (torch.ops.mkldnn._reorder_linear_weight(weight), weight.data_ptr())
 
 
 @contextmanager
 def unpacked(weights: Weights) -> Iterator[None]:
-    """Without the packed copies, for the length of the block; making them again takes a fraction of a second."""
+    """With all weights as they are, for the length of the block; packing them again takes a fraction of a second."""
     layers = [module for module in weights.net.modules() if isinstance(module, Linear) and module.is_packed]
     for layer in layers:
         layer.unpack()
@@ -110,18 +118,39 @@ def unpacked(weights: Weights) -> Iterator[None]:
             layer.pack()
 
 
+@contextmanager
+def put_aside(weights: Weights, names: Collection[str]) -> Iterator[None]:
+    """With room for other weights in the layers of these names, whose packed ones are put aside for the block."""
+    held = {}
+    for path, layer in layers_of(weights).items():
+        if layer.is_packed and f"{path}.weight" in names:
+            held[layer] = layer._packed
+            layer._packed = None
+            layer._set(torch.empty(0, dtype=weights.dtype))
+    try:
+        yield
+    finally:
+        for layer, packed in held.items():
+            layer._packed = packed
+            layer._set(torch.empty((layer.out_size, layer.in_size), dtype=weights.dtype, device="meta"))
+
+
 def _can_pack(layer: Linear) -> bool:
-    """Whether this torch packs, tried on a layer: these calls are made for its own compiler, and may change."""
+    """Whether this torch packs, tried on a layer, which is packed then: these calls are made for its own compiler, and
+    may change."""
     dice = torch.Generator().manual_seed(0)
     x = torch.randn((2, 3, layer.in_size), generator=dice).to(layer.weight.dtype)
+    plain, weight = layer.base, layer.weight
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
+            before = plain(x)
             layer.pack()
-            same = torch.equal(layer(x), layer.base(x))
+            same = layer.is_packed and torch.equal(layer(x), before) and torch.equal(layer.weight, weight)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         same = False
     if not same:
-        layer.unpack()
+        layer._packed = None
+        layer._set(weight)
     return same
 
 

@@ -18,7 +18,8 @@ Kind = Literal["causal", "encoder", "seq2seq"]
 class Weights:
     """A model in memory. `net` is the whole module, `body` the part that gives hidden states (an encoder-decoder's
     encoder). `decoder_start` is the token that an encoder-decoder's answers begin after; `notes` are for the user;
-    `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn."""
+    `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn. `output` is a
+    packed copy of the output layer's weights (`linear.py`), and the address of those it was made of."""
 
     net: Any
     tokenizer: Any
@@ -33,6 +34,7 @@ class Weights:
     decoder_start: int = 0
     notes: list[str] = field(default_factory=list)
     prefix: torch.Tensor | None = None
+    output: tuple[torch.Tensor, int] | None = None
 
     @property
     def causal(self) -> bool:
@@ -69,9 +71,18 @@ class Weights:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """(n, vocabulary) fp32 logits of (n, d) last hidden states."""
-        logits = self.net.get_output_embeddings()(states * self._states_scale).float()
+        logits = self._output(states * self._states_scale).float()
         extra = getattr(self.net, "final_logits_bias", None)
         return self._finished(logits if extra is None else logits + extra.float())
+
+    def _output(self, states: torch.Tensor) -> torch.Tensor:
+        """By the packed weights, unless others stand in for those that these were made of."""
+        layer = self.net.get_output_embeddings()
+        if self.output is None or torch.is_grad_enabled() or layer.weight.data_ptr() != self.output[1]:
+            plain: torch.Tensor = layer(states)
+            return plain
+        y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self.output[0], layer.bias, "none", [], "")
+        return y
 
     def logits_of(self, states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """(n,) logits of one token each, summed up in fp32. In bf16 a logit of 30 is a multiple of 0.125: too coarse to

@@ -19,6 +19,7 @@ import torch
 
 from ...errors import MethodError, ModelError
 from ...model import Recipe
+from .. import linear
 from ..linear import layers_of
 from ..weights import Weights
 from . import lora as lora_
@@ -54,6 +55,10 @@ class Replaced:
     @contextmanager
     def worn(self, weights: Weights) -> Iterator[None]:
         """On, for the length of the block. A gradient goes to the master as soon as it is there."""
+        with linear.put_aside(weights, self.copies):
+            yield from self._swapped(weights)
+
+    def _swapped(self, weights: Weights) -> Iterator[None]:
         parameters = _parameters(weights)
         before = {name: parameters[name].data for name in self.copies}
         hooks = []
@@ -123,8 +128,10 @@ def fresh(weights: Weights, recipe: Recipe) -> Replaced:
             names = list(every)
     if not names:
         raise MethodError("This model's layers have no bias weights, so there is nothing that `bias` could move.")
-    moving = Replaced({name: every[name].detach() for name in names}, {}, recipe.kind)
-    moving.learn(weights.dtype)
+    with linear.unpacked(weights):
+        every = _parameters(weights)
+        moving = Replaced({name: every[name].detach() for name in names}, {}, recipe.kind)
+        moving.learn(weights.dtype)
     for master in moving.masters.values():
         master.requires_grad_(True)
     return moving
