@@ -39,6 +39,7 @@ LATER = {
     Adapter: ("under",),
     Nearest: ("by", "diversity"),
     Calibration: ("scale",),
+    Cascade: ("guarantee",),
     Decoding: ("top_p", "constraint", "samples"),
 }
 

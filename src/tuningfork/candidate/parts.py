@@ -150,12 +150,28 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Guarantee:
+    """What was shown of a cascade when its thresholds were chosen: with a probability of at least 1 - `delta` over the
+    draw of `items` examples, its mean item score is at most `epsilon` (of the metric's range) under that of its last
+    part. On these examples it passed the share `passed_up` on, at `cost` times what the last part costs alone.
+    `earlier_parts`: its parts were adapted again since, so this was shown of their earlier forms."""
+
+    epsilon: float
+    delta: float
+    items: int
+    passed_up: float
+    cost: float
+    earlier_parts: bool = False
+
+
+@dataclass(frozen=True)
 class Cascade:
     """Candidates from cheap to dear. One answers when its confidence reaches its threshold, else the next is asked;
     the last one always answers. One threshold fewer than parts."""
 
     parts: tuple[Candidate, ...]
     thresholds: tuple[float, ...]
+    guarantee: Guarantee | None = None
 
 
 @dataclass(frozen=True)

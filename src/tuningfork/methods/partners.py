@@ -1,0 +1,98 @@
+"""What the roads share that are made of others' candidates: who can be a part, what each says of hold, which together
+do best, and the newest form of each.
+
+Every candidate answers hold once; whatever is made of them is then worked out from these answers and asks no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ..candidate import Candidate, Cascade, Constant, Function, Prediction, Vote
+from ..errors import BudgetSpent, MethodError
+from ..method import Bench, Known
+from ..predict import predict
+from ..predict.vote import together
+
+BLOCK = 16
+By = Literal["probability", "answer"]
+
+
+@dataclass
+class Heard:
+    """A candidate with its predictions of the first examples of hold and their scores (higher is better)."""
+
+    candidate: Candidate
+    predictions: list[Prediction] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+
+def able(bench: Bench, most: int) -> list[Known]:
+    """The best known candidates that ask a model, each once, best first."""
+    found: list[Known] = []
+    for known in bench.known:
+        asks = not isinstance(known.candidate, Constant | Function)
+        if asks and known.candidate not in [other.candidate for other in found]:
+            found.append(known)
+    return found[:most]
+
+
+def heard(bench: Bench, candidates: Sequence[Candidate]) -> list[Heard]:
+    """What each says of hold, block by block, as far as the share reaches: all of the same examples. Raises MethodError
+    where that is none."""
+    found = [Heard(candidate) for candidate in candidates]
+    for begin in range(0, len(bench.hold), BLOCK):
+        items = bench.hold[begin : begin + BLOCK]
+        inputs = [example.inputs for example in items]
+        try:
+            said = [list(predict(candidate, bench.models, inputs)) for candidate in candidates]
+        except BudgetSpent:
+            break
+        for one, predictions in zip(found, said, strict=True):
+            one.predictions += predictions
+            one.scores += bench.scores(items, predictions)
+    if not found or not found[0].predictions:
+        why = "its share was spent before" if bench.hold else "there are none"
+        raise MethodError(f"No hold examples could be asked to choose on: {why}.")
+    return found
+
+
+def voting(said: Sequence[Heard], labels: Sequence[str]) -> By:
+    """How these can vote: by probability where all give that of every label, else by answer."""
+    each = (p for one in said for p in one.predictions if p.failure is None)
+    known = labels and all(p.nats is not None and len(p.nats) == len(labels) for p in each)
+    return "probability" if known else "answer"
+
+
+def forward(bench: Bench, said: Sequence[Heard], labels: Sequence[str], by: By, most: int) -> list[int]:
+    """Who votes: the best one, then whoever helps most, until nobody does or there are `most` (ensemble selection,
+    Caruana et al. 2004). Ties go to the earlier, and to fewer."""
+    items = bench.hold[: len(said[0].predictions)]
+
+    def value(chosen: Sequence[int]) -> float:
+        votes = zip(*(said[i].predictions for i in chosen), strict=True)
+        scores = bench.scores(items, (together(vote, (1.0,) * len(chosen), labels, by) for vote in votes))
+        return sum(scores) / len(scores)
+
+    means = [sum(one.scores) / len(one.scores) for one in said]
+    chosen = [max(range(len(said)), key=lambda i: (means[i], -i))]
+    best = means[chosen[0]]
+    while len(chosen) < min(most, len(said)):
+        tries = {i: value([*chosen, i]) for i in range(len(said)) if i not in chosen}
+        helps = max(tries, key=lambda i: (tries[i], -i))
+        if tries[helps] <= best + 1e-9:
+            break
+        chosen, best = [*chosen, helps], tries[helps]
+    return chosen
+
+
+def newest(candidate: Candidate, bench: Bench) -> Candidate:
+    """The candidate as it is now that trials have been adapted again: its own newest form, or that of its parts."""
+    for known in bench.known:
+        if known.before == candidate:
+            return known.candidate
+    if isinstance(candidate, Vote | Cascade):
+        return replace(candidate, parts=tuple(newest(part, bench) for part in candidate.parts))
+    return candidate
