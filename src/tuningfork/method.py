@@ -128,9 +128,9 @@ class Bench:
 class Method(Protocol):
     """A way of adapting: a frozen dataclass whose fields are its settings, with these class attributes.
 
-    `needs`: what the start's model must be able to do (see `Need`); empty, or `known`, for a method without a model. `uses`: what
-    a model of the race must be able to do. `kinds`: the task kinds it can work on. The first line of its docstring is
-    its menu line. It may raise MethodError with a reason; it never changes its inputs.
+    `needs`: what the start's model must be able to do (see `Need`); empty, or `known` alone, for a method without a
+    model. `uses`: what a model of the race must be able to do. `kinds`: the task kinds it can work on. The first line
+    of its docstring is its menu line. It may raise MethodError with a reason; it never changes its inputs.
     """
 
     @property

@@ -1,5 +1,5 @@
-"""The cheap candidate answers when it is sure and passes the rest up to the dear one (FrugalGPT, Chen et al. 2023, arXiv
-2305.05176), with a stated guarantee by learn-then-test (Angelopoulos et al. 2021, arXiv 2110.01052).
+"""The cheap candidate answers when it is sure and passes the rest up to the dear one (FrugalGPT, Chen et al. 2023,
+arXiv 2305.05176), with a stated guarantee by learn-then-test (Angelopoulos et al. 2021, arXiv 2110.01052).
 
 The dear one is the best known; the cheap one the best of those that cost half of it or less. Thresholds are fixed
 before anything is looked at, and tested on hold from the safest down; the last that passes is taken, and what it

@@ -51,7 +51,7 @@ def reasoned(one: Single, bench: Bench, max_tokens: int) -> Steps:
     """The start, answering after it has thought."""
     name = free("reasoning", bench.task)
     think = Ask(name, said_first(bench.task, THINK), Decoding(max_tokens=max_tokens))
-    return chained(one, bench, [think, Ask("answer", shown_too(one, bench, name, "Reasoning"))])
+    return chained(one, bench, [think, Ask("answer", shown_too(one, bench, name, "Reasoning"), Decoding())])
 
 
 def check_worth(bench: Bench, plain: Single, made: Candidate, examples: Sequence[Example]) -> None:

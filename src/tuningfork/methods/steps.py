@@ -24,6 +24,8 @@ from .contender import data_of, decoding_of, template_of
 from .ensemble import wordings
 from .zero_shot import asking
 
+NOTE = "Say in a few words what in the text matters for that. Do not answer yet."
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -31,7 +33,7 @@ class Ask:
 
     name: str
     prompt: Template
-    decoding: Decoding = Decoding()
+    decoding: Decoding
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class PromptSteps:
                 [*asks[:place], replace(asks[place], prompt=prompt), *asks[place + 1 :]]
                 for prompt in wordings(asks[place].prompt)
             ]
-            made = [chained(one, bench, way) for way in ways]
+            made: list[Candidate] = [chained(one, bench, way) for way in ways]
             asks = ways[made.index(bench.pick(made))]
         return chained(one, bench, asks)
 
@@ -97,8 +99,8 @@ def usual(one: Single, bench: Bench) -> list[Ask]:
     """What matters first, then the answer."""
     name = free("notes", bench.task)
     return [
-        Ask(name, said_first(bench.task, "Say in a few words what in the text matters for that. Do not answer yet.")),
-        Ask("answer", shown_too(one, bench, name, "What matters")),
+        Ask(name, said_first(bench.task, NOTE), Decoding(max_tokens=64)),
+        Ask("answer", shown_too(one, bench, name, "What matters"), Decoding()),
     ]
 
 
@@ -146,7 +148,7 @@ def _stage(entry: Any, number: int, path: Path, known: Sequence[str]) -> Ask:
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not name.strip() or name in known:
         raise TaskError(
-            f"{path}, stage {number}: its name is {name!r}. Give each stage a name of its own, which is no input column."
+            f"{path}, stage {number}: its name is {name!r}. Give each stage a name of its own that is no column."
         )
     where = f"{path}, stage {name!r}"
     text = entry.get("prompt")
