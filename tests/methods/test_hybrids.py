@@ -14,7 +14,6 @@ from tuningfork.candidate import (
     Candidate,
     Cascade,
     Constant,
-    Decoding,
     Guarantee,
     Single,
     Steps,
@@ -91,16 +90,16 @@ def test_a_vote_that_gains_nothing_says_so() -> None:
 
 
 def test_a_vote_of_what_gives_no_probabilities_is_by_answer() -> None:
-    at = bench(2, 2, 30, models={"fake": FakeModel("fake", capabilities=["generate"])})
-    writes = replace(start(at), answer_by="generate", decoding=Decoding(max_tokens=8))
-    shown = [open_method("few_shot")(writes, replace(at, seed=seed, hold=())) for seed in range(4)]
-    at = replace(at, known=tuple(Known(f"m{i}", one, 0.5) for i, one in enumerate([writes, *shown])))
-    try:
-        made = open_method("vote")(NONE, at)
-    except MethodError as error:
-        assert "No vote with others" in str(error)
-    else:
-        assert isinstance(made, Vote) and made.by == "answer"
+    class Writes(Scripted):
+        def generate(self, requests: Any, on_text: Any = None) -> list[Answer | Failure]:
+            said = [self._said(request) for request in requests]
+            return [Answer("zero" if s.nats[0] > s.nats[1] else "one", -1.0, usage=s.usage) for s in said]
+
+    at = race(model=Writes)
+    writers = [replace(prompted(f"sure {n} 10"), answer_by="generate") for n in (3, 5, 7)]
+    at = replace(at, known=tuple(Known(f"m{i}", one, 0.5) for i, one in enumerate(writers)))
+    made = open_method("vote")(NONE, at)
+    assert isinstance(made, Vote) and made.by == "answer" and set(made.parts) == set(writers)
 
 
 def test_a_share_that_ends_half_way_is_enough_to_choose_by() -> None:

@@ -67,8 +67,9 @@ def voting(said: Sequence[Heard], labels: Sequence[str]) -> By:
 
 
 def forward(bench: Bench, said: Sequence[Heard], labels: Sequence[str], by: By, most: int) -> list[int]:
-    """Who votes: the best one, then whoever helps most, until nobody does or there are `most` (ensemble selection,
-    Caruana et al. 2004). Ties go to the earlier, and to fewer."""
+    """Who votes: the best one, then whoever helps most, up to `most`; of all on this way the best, and of equals the
+    fewest (ensemble selection, Caruana et al. 2004). It does not end where a second one helps nothing: of two answers
+    none is the most common."""
     items = bench.hold[: len(said[0].predictions)]
 
     def value(chosen: Sequence[int]) -> float:
@@ -78,14 +79,13 @@ def forward(bench: Bench, said: Sequence[Heard], labels: Sequence[str], by: By, 
 
     means = [sum(one.scores) / len(one.scores) for one in said]
     chosen = [max(range(len(said)), key=lambda i: (means[i], -i))]
-    best = means[chosen[0]]
+    best, count = means[chosen[0]], 1
     while len(chosen) < min(most, len(said)):
         tries = {i: value([*chosen, i]) for i in range(len(said)) if i not in chosen}
-        helps = max(tries, key=lambda i: (tries[i], -i))
-        if tries[helps] <= best + 1e-9:
-            break
-        chosen, best = [*chosen, helps], tries[helps]
-    return chosen
+        chosen.append(max(tries, key=lambda i: (tries[i], -i)))
+        if tries[chosen[-1]] > best + 1e-9:
+            best, count = tries[chosen[-1]], len(chosen)
+    return chosen[:count]
 
 
 def newest(candidate: Candidate, bench: Bench) -> Candidate:
