@@ -52,7 +52,8 @@ class Bench:
     """All that a method is given.
 
     `models` are metered; `mine` is this method's own candidate of its last rung (to continue from, or to keep);
-    `left()` says what remains of its share; `capabilities` says what each model can, without opening it.
+    `left()` says what remains of its share, `spent()` how many seconds of the race's planned clock it has used (0 where
+    no such clock runs); `capabilities` says what each model can, without opening it.
     """
 
     task: Task
@@ -68,6 +69,7 @@ class Bench:
     known: tuple[Known, ...] = ()
     mine: Candidate | None = None
     capabilities: Mapping[str, frozenset[Capability]] = field(default_factory=dict)
+    spent: Callable[[], float] = lambda: 0.0
 
     @property
     def share(self) -> Share:

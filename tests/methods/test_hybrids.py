@@ -15,6 +15,7 @@ from tuningfork.candidate import (
     Cascade,
     Constant,
     Guarantee,
+    Prediction,
     Single,
     Steps,
     Template,
@@ -26,7 +27,7 @@ from tuningfork.method import Bench, Known
 from tuningfork.methods import open_method
 from tuningfork.methods.cascade import choose
 from tuningfork.methods.ensemble import wordings
-from tuningfork.methods.partners import heard
+from tuningfork.methods.partners import Heard, heard
 from tuningfork.model import Answer, Failure, Scores, Usage
 from tuningfork.models.fake import FakeModel
 from tuningfork.predict import predict
@@ -151,12 +152,26 @@ def test_thresholds_are_tested_in_order_and_the_first_that_fails_ends_it() -> No
     at = race("sure 0 100", "unsure 9 20", hold=600)
     cheap, dear = heard(at, [prompted("unsure 9 20"), prompted("sure 0 100")])
     gaps = [b - a for a, b in zip(cheap.scores, dear.scores, strict=True)]
-    threshold, shown = choose(cheap.predictions, dear.predictions, gaps, 0.01, 0.1)
+    threshold, shown = choose(cheap.predictions, gaps, cheap.cost_beside(dear), 0.01, 0.1)
     kept = [(p.confidence or 0) >= threshold for p in cheap.predictions]
     assert p_worse([g * k for g, k in zip(gaps, kept, strict=True)], 0.01) <= 0.1
     assert shown.passed_up == pytest.approx(1 - sum(kept) / 600, abs=1e-4)
     # one point more is lost by whoever lets the unsure ones pass
     assert p_worse(gaps, 0.01) > 0.1
+
+
+def test_cost_is_money_then_planned_time_then_tokens() -> None:
+    def cost(**used: Any) -> Heard:
+        seconds = used.pop("planned", 0.0)
+        return Heard(NONE, [Prediction("", usage=Usage(**used))], [1.0], seconds)
+
+    assert cost(tokens_in=10, usd=0.0, planned=1).cost_beside(cost(tokens_in=10, usd=0.5, planned=2)) == 0.0
+    assert cost(tokens_in=10, planned=1).cost_beside(cost(tokens_in=10, planned=4)) == 0.25
+    assert cost(tokens_in=5, tokens_out=3).cost_beside(cost(tokens_in=10)) == 0.8
+    assert cost(tokens_in=5).cost_beside(cost()) == 1.0
+    clock = iter(range(100))
+    at = replace(race("sure 0 100", "sure 2 10"), spent=lambda: float(next(clock)))
+    assert [one.seconds for one in heard(at, [k.candidate for k in at.known[1:]], 32)] == [2.0, 2.0]
 
 
 def test_in_the_final_the_parts_are_the_newest_and_the_thresholds_stay() -> None:

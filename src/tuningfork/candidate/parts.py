@@ -153,7 +153,8 @@ class Steps:
 class Guarantee:
     """What was shown of a cascade when its thresholds were chosen: with a probability of at least 1 - `delta` over the
     draw of `items` examples, its mean item score is at most `epsilon` (of the metric's range) under that of its last
-    part. On these examples it passed the share `passed_up` on, at `cost` times what the last part costs alone.
+    part. On these examples it passed the share `passed_up` on, at `cost` times what the last part costs (in money,
+    else in planned time, else in tokens).
     `earlier_parts`: its parts were adapted again since, so this was shown of their earlier forms."""
 
     epsilon: float

@@ -3,9 +3,7 @@ arXiv 2305.05176), with a stated guarantee by learn-then-test (Angelopoulos et a
 
 The dear one is the best known; the cheap one the best of those that cost half of it or less. Thresholds are fixed
 before anything is looked at, and tested on hold from the safest down; the last that passes is taken, and what it
-promises stands in the candidate. Where none passes the dear one alone is right, and the method says why. What an
-answer costs is counted in US dollars where the dear one has a price, else in tokens: among local models of different
-sizes that says too little of what a small one saves.
+promises stands in the candidate. Where none passes the dear one alone is right, and the method says why.
 
 In the final the thresholds stay, since hold has been learnt from then, and each part is taken in its newest form.
 """
@@ -20,7 +18,6 @@ from ..candidate import Candidate, Cascade, Guarantee, Prediction
 from ..errors import MethodError
 from ..method import Bench, Family, Known, Need
 from ..model import Capability
-from ..predict import predict
 from ..predict.cascade import sure
 from ..stats.ltt import items_needed, p_worse, passing
 from ..task import Kind
@@ -56,7 +53,8 @@ class CascadeOfKnown:
         span = bench.metric.range[1] - bench.metric.range[0]
         gaps = [(best - score) / span for score, best in zip(low.scores, high.scores, strict=True)]
         try:
-            threshold, guarantee = choose(low.predictions, high.predictions, gaps, self.epsilon, self.delta)
+            share = low.cost_beside(high)
+            threshold, guarantee = choose(low.predictions, gaps, share, self.epsilon, self.delta)
         except MethodError as error:
             raise MethodError(f"Before {dear.trial}, {cheap.trial} gives no cascade: {error}") from None
         return Cascade((cheap.candidate, dear.candidate), (threshold,), guarantee)
@@ -67,11 +65,9 @@ class CascadeOfKnown:
         known = able(bench, self.among)
         if len(known) < 2:
             raise MethodError(f"A cascade needs two candidates that ask a model, and this race has {len(known)}.")
-        inputs = [example.inputs for example in bench.hold[:BLOCK]]
-        said = [list(predict(one.candidate, bench.models, inputs)) for one in known]
-        limit = CHEAP * cost(said[0], said[0])
-        for one, predictions in zip(known[1:], said[1:], strict=True):
-            if cost(predictions, said[0]) <= limit and any(p.confidence is not None for p in predictions):
+        said = heard(bench, [one.candidate for one in known], BLOCK)
+        for one, its in zip(known[1:], said[1:], strict=True):
+            if its.cost_beside(said[0]) <= CHEAP and any(p.confidence is not None for p in its.predictions):
                 return one, known[0]
         raise MethodError(
             f"None of the other {len(known) - 1} candidates costs at most half of {known[0].trial}, the best one, and"
@@ -80,28 +76,21 @@ class CascadeOfKnown:
 
 
 def choose(
-    cheap: Sequence[Prediction], dear: Sequence[Prediction], gaps: Sequence[float], epsilon: float, delta: float
+    cheap: Sequence[Prediction], gaps: Sequence[float], cost: float, epsilon: float, delta: float
 ) -> tuple[float, Guarantee]:
     """The boldest threshold that is shown to lose less than `epsilon`, and what it promises. `gaps`: what the cheap one
-    loses on each item, as a share of the score's range. Raises MethodError with the reason where there is none."""
+    loses on each item, as a share of the score's range; `cost`: what it costs, as a share of the dear one's. Raises
+    MethodError with the reason where there is none."""
     kept = [[sure(p, threshold) for p in cheap] for threshold in THRESHOLDS]
     lost = [[gap * keeps for gap, keeps in zip(gaps, row, strict=True)] for row in kept]
     passed = passing((p_worse(row, epsilon) for row in lost), delta)
     keeps = kept[passed - 1] if passed else [False]
     if not any(keeps):
         raise MethodError(_refused(next((r for r, k in zip(lost, kept, strict=True) if any(k)), []), epsilon, delta))
-    up = [p for p, keep in zip(dear, keeps, strict=True) if not keep]
-    share = cost([*cheap, *up], dear) / cost(dear, dear)
-    if share >= 1:
-        raise MethodError(f"It would cost {share:.2f} times what the dear one costs alone.")
-    return THRESHOLDS[passed - 1], Guarantee(epsilon, delta, len(gaps), round(len(up) / len(gaps), 4), round(share, 4))
-
-
-def cost(predictions: Sequence[Prediction], dear: Sequence[Prediction]) -> float:
-    """What these took, in the money or the tokens that the dear one's are counted in."""
-    if any(p.usage.usd for p in dear):
-        return sum(p.usage.usd for p in predictions)
-    return float(sum(p.usage.tokens_in + p.usage.tokens_out for p in predictions))
+    up = 1 - sum(keeps) / len(keeps)
+    if cost + up >= 1:
+        raise MethodError(f"it would cost {cost + up:.2f} times what the dear one costs alone.")
+    return THRESHOLDS[passed - 1], Guarantee(epsilon, delta, len(gaps), round(up, 4), round(cost + up, 4))
 
 
 def _refused(gaps: Sequence[float], epsilon: float, delta: float) -> str:

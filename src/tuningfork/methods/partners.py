@@ -13,8 +13,10 @@ from typing import Literal
 from ..candidate import Candidate, Cascade, Constant, Function, Prediction, Vote
 from ..errors import BudgetSpent, MethodError
 from ..method import Bench, Known
+from ..model import Usage
 from ..predict import predict
 from ..predict.vote import together
+from ..task import Example
 
 BLOCK = 16
 By = Literal["probability", "answer"]
@@ -22,11 +24,23 @@ By = Literal["probability", "answer"]
 
 @dataclass
 class Heard:
-    """A candidate with its predictions of the first examples of hold and their scores (higher is better)."""
+    """A candidate with its predictions of the first examples of hold, their scores (higher is better), and what they
+    took on the planned clock."""
 
     candidate: Candidate
     predictions: list[Prediction] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def cost_beside(self, dear: Heard) -> float:
+        """What it costs as a share of what another one costs on the same examples: in money where that has a price,
+        else in planned seconds, else in tokens, which say too little of what a small model saves."""
+        own, other = self._costs(), dear._costs()
+        return next((mine / its for mine, its in zip(own, other, strict=True) if its), 1.0)
+
+    def _costs(self) -> tuple[float, float, float]:
+        used = sum((p.usage for p in self.predictions), Usage())
+        return used.usd, self.seconds, float(used.tokens_in + used.tokens_out)
 
 
 def able(bench: Bench, most: int) -> list[Known]:
@@ -39,24 +53,30 @@ def able(bench: Bench, most: int) -> list[Known]:
     return found[:most]
 
 
-def heard(bench: Bench, candidates: Sequence[Candidate]) -> list[Heard]:
-    """What each says of hold, block by block, as far as the share reaches: all of the same examples. Raises MethodError
-    where that is none."""
+def heard(bench: Bench, candidates: Sequence[Candidate], most: int | None = None) -> list[Heard]:
+    """What each says of hold (of the first `most`), block by block, as far as the share reaches: all of the same
+    examples. Raises MethodError where that is none."""
     found = [Heard(candidate) for candidate in candidates]
-    for begin in range(0, len(bench.hold), BLOCK):
-        items = bench.hold[begin : begin + BLOCK]
-        inputs = [example.inputs for example in items]
+    for begin in range(0, len(bench.hold[:most]), BLOCK):
+        items = bench.hold[:most][begin : begin + BLOCK]
         try:
-            said = [list(predict(candidate, bench.models, inputs)) for candidate in candidates]
+            said = [_asked(bench, candidate, items) for candidate in candidates]
         except BudgetSpent:
             break
-        for one, predictions in zip(found, said, strict=True):
+        for one, (predictions, seconds) in zip(found, said, strict=True):
             one.predictions += predictions
             one.scores += bench.scores(items, predictions)
+            one.seconds += seconds
     if not found or not found[0].predictions:
         why = "its share was spent before" if bench.hold else "there are none"
         raise MethodError(f"No hold examples could be asked to choose on: {why}.")
     return found
+
+
+def _asked(bench: Bench, candidate: Candidate, items: Sequence[Example]) -> tuple[list[Prediction], float]:
+    before = bench.spent()
+    predictions = list(predict(candidate, bench.models, [example.inputs for example in items]))
+    return predictions, bench.spent() - before
 
 
 def voting(said: Sequence[Heard], labels: Sequence[str]) -> By:

@@ -155,6 +155,7 @@ def _bench(it: Race, trial: Trial, stage: Stage, meter: Meter) -> Bench:
         known=_known(it),
         mine=it.standing.candidate(trial.name, "race") if stage == "final" else None,
         capabilities=it.capabilities,
+        spent=lambda: meter.spent_seconds,
     )
 
 
