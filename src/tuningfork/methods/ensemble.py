@@ -39,9 +39,10 @@ class Ensemble:
         if bench.mine is not None:
             return _again(one, bench, bench.mine)  # chosen on an earlier rung
         ways = self._ways(one, bench)
-        if not bench.hold:
+        try:
+            said = heard(bench, ways)
+        except MethodError:  # nothing to choose by: the start stays, as in `bench.pick`
             return ways[0]
-        said = heard(bench, ways)
         by = voting(said, one.labels)
         chosen = forward(bench, said, one.labels, by, self.most)
         return ways[chosen[0]] if len(chosen) == 1 else Vote(tuple(ways[i] for i in chosen), by)
