@@ -386,3 +386,27 @@ def test_what_is_shown_in_training_is_shown_in_answering() -> None:
     assert turns == [shot.answer for shot in few.shots] and begun is None  # type: ignore[union-attr]
     assert TOPICS[0].split()[0] in " ".join(str(m.content) for m in items[0].prompt.messages)
     assert recipe.kind == "lora"
+
+
+def test_every_sample_of_steps_reasons_anew() -> None:
+    class Thinks(FakeModel):
+        """Greedy reasoning is wrong; of the samples three in five are right."""
+
+        def generate(self, requests: Any, on_text: Any = None) -> list[Answer | Failure]:
+            return [Answer("good" if r.temperature and r.seed % 5 else "bad", -1.0) for r in requests]
+
+        def score(self, requests: Any) -> list[Scores | Failure]:
+            return [self._said(str(r.prompt.messages[-1].content)) for r in requests]
+
+        def _said(self, turn: str) -> Scores:
+            wanted = int(turn.split("\n")[0].split()[-1]) % 3
+            wanted = wanted if turn.endswith("good") else (wanted + 1) % 3
+            return Scores(tuple(-0.1 if i == wanted else -3.0 for i in range(3)), (1,) * 3, usage=Usage(tokens_in=1))
+
+    at = bench(hold=30, models={"fake": Thinks("fake")})
+    method = open_method("reasoning(probe=false)+self_consistency")
+    made = method(start(at), at)
+    assert isinstance(made, Vote) and made.by == "probability" and len(made.parts) == 5 and len(set(made.parts)) == 5
+    assert sum(heard(at, [made])[0].scores) > 25
+    again = method(start(at), replace(at, mine=made))
+    assert again == made

@@ -40,7 +40,7 @@ LATER = {
     Nearest: ("by", "diversity"),
     Calibration: ("scale",),
     Cascade: ("guarantee",),
-    Decoding: ("top_p", "constraint", "samples"),
+    Decoding: ("top_p", "constraint", "samples", "first_sample"),
 }
 
 

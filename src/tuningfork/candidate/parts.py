@@ -87,7 +87,8 @@ class Calibration:
 @dataclass(frozen=True)
 class Decoding:
     """How text is written where the answer is generated; the words are those of a GenerateRequest. With more `samples`
-    than one, so many are written and the most common answer wins."""
+    than one, so many are written and the most common answer wins. Samples are numbered from `first_sample` on, and each
+    number has chances of its own."""
 
     max_tokens: int = 128
     temperature: float = 0.0
@@ -95,6 +96,7 @@ class Decoding:
     top_p: float = 1.0
     constraint: Constraint | None = None
     samples: int = 1
+    first_sample: int = 0
 
 
 @dataclass(frozen=True)

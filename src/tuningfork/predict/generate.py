@@ -79,7 +79,7 @@ def _request(prompt: Prompt, how: Decoding, sample: int) -> GenerateRequest:
         stop=how.stop,
         temperature=how.temperature,
         top_p=how.top_p,
-        seed=_seed(prompt, sample) if how.temperature > 0 else 0,
+        seed=_seed(prompt, how.first_sample + sample) if how.temperature > 0 else 0,
         constraint=how.constraint,
     )
 
