@@ -10,7 +10,9 @@ import pytest
 
 from tuningfork.candidate import Constant, Prediction
 from tuningfork.errors import BudgetSpent
-from tuningfork.method import Bench, Share
+from tuningfork.method import Bench, Share, chain, needs_met
+from tuningfork.methods import open_method
+from tuningfork.model import Failure
 from tuningfork.task import Columns, Example, Sources, Task
 
 
@@ -78,3 +80,17 @@ def test_one_shown_worse_is_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> No
     worst, best, near = (replace(c, answer=a) for c, a in zip(constants(0, 5, 5.5), asked, strict=True))
     assert at.pick([worst, best, near]) is best
     assert asked["0"] < asked["5"]
+
+
+def test_scores_to_choose_by_are_higher_is_better_and_a_failure_is_the_worst() -> None:
+    at = bench(5.0, 7.0, 1.0)
+    said = [Prediction("5"), Prediction("4"), Prediction("", failure=Failure("odd", "It failed."))]
+    assert at.scores(at.hold, said) == [0.0, -3.0, -10.0]
+
+
+def test_a_method_made_of_others_needs_no_model() -> None:
+    vote = open_method("vote")
+    assert vote.needs == {"known"}
+    assert needs_met(vote, "classification", frozenset()) is needs_met(vote, "generation", frozenset()) is None
+    both = chain(open_method("zero_shot"), vote)
+    assert "score or generate" in str(needs_met(both, "classification", frozenset({"embed"})))

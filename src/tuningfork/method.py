@@ -7,11 +7,11 @@ must not be touched is not in the room. `chain(a, b)` is a method again, so a hy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from .candidate import Candidate, Constant, Single
+from .candidate import Candidate, Constant, Prediction, Single
 from .errors import BudgetSpent, MethodError
 from .metrics import Metric
 from .model import Capability, Model
@@ -20,9 +20,10 @@ from .stats.sequential import still_in
 from .task import Example, Kind, Task
 
 Family = Literal["baseline", "prompt", "soft", "tune", "hybrid", "yours"]
-Need = Capability | Literal["answer", "encoder"]
+Need = Capability | Literal["answer", "encoder", "known"]
 """What a method needs of its model: a capability, or one of two more. `answer`: it can say what is asked, by
-`generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`."""
+`generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`.
+`known` is no need of a model: the method is made of other methods' candidates, so a race lets it run after these."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Known:
-    """A candidate born earlier in this race and its mean item score on hold or dev so far."""
+    """A candidate born earlier in this race and its mean item score on hold or dev so far. Where its trial was adapted
+    again since, it is the newest one, and `before` the one that was raced."""
 
     trial: str
     candidate: Candidate
     value: float
+    before: Candidate | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Bench:
     """All that a method is given.
 
     `models` are metered; `mine` is this method's own candidate of its last rung (to continue from, or to keep);
-    `left()` says what remains of its share; `capabilities` says what each model can, without opening it.
+    `left()` says what remains of its share, `spent()` how many seconds of the race's planned clock it has used (0 where
+    no such clock runs); `capabilities` says what each model can, without opening it.
     """
 
     task: Task
@@ -65,6 +69,7 @@ class Bench:
     known: tuple[Known, ...] = ()
     mine: Candidate | None = None
     capabilities: Mapping[str, frozenset[Capability]] = field(default_factory=dict)
+    spent: Callable[[], float] = lambda: 0.0
 
     @property
     def share(self) -> Share:
@@ -109,10 +114,13 @@ class Bench:
         return candidates[max(range(len(candidates)), key=lambda i: (means[i], -i))]
 
     def _item_scores(self, candidate: Candidate, items: Sequence[Example]) -> list[float]:
+        return self.scores(items, predict(candidate, self.models, [item.inputs for item in items]))
+
+    def scores(self, items: Sequence[Example], predictions: Iterable[Prediction]) -> list[float]:
+        """The item scores by which methods choose: higher is better, a failed item has the worst one."""
         low, high = self.metric.range
         sign = 1.0 if self.metric.higher_is_better else -1.0
         worst = low if self.metric.higher_is_better else high
-        predictions = predict(candidate, self.models, [item.inputs for item in items])
         return [
             sign * (worst if p.failure else self.metric.item(e, p)) for e, p in zip(items, predictions, strict=True)
         ]
@@ -122,9 +130,9 @@ class Bench:
 class Method(Protocol):
     """A way of adapting: a frozen dataclass whose fields are its settings, with these class attributes.
 
-    `needs`: what the start's model must be able to do (see `Need`); empty for a method without a model. `uses`: what
-    a model of the race must be able to do. `kinds`: the task kinds it can work on. The first line of its docstring is
-    its menu line. It may raise MethodError with a reason; it never changes its inputs.
+    `needs`: what the start's model must be able to do (see `Need`); empty, or `known` alone, for a method without a
+    model. `uses`: what a model of the race must be able to do. `kinds`: the task kinds it can work on. The first line
+    of its docstring is its menu line. It may raise MethodError with a reason; it never changes its inputs.
     """
 
     @property
@@ -218,9 +226,10 @@ def needs_met(
     """
     if kind not in method.kinds:
         return f"{method.name} is for {' and '.join(sorted(method.kinds))}, and this task is {kind}."
-    if kind == "generation" and method.needs and "generate" not in capabilities:
+    needs = method.needs - {"known"}
+    if kind == "generation" and needs and "generate" not in capabilities:
         return f"{method.name} needs a model that can generate, because this task wants a written answer."
-    for need in sorted(method.needs):
+    for need in sorted(needs):
         if need == "answer" and not capabilities & {"score", "generate"}:
             return f"{method.name} needs a model that can score or generate."
         if need == "encoder" and ("embed" not in capabilities or "score" in capabilities):

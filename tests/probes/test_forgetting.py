@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tuningfork.candidate import Constant, Single
+from tuningfork.candidate import Cascade, Constant, Single, Vote
 from tuningfork.model import Failure, Recipe, ScoreRequest, Scores, TuneItem
 from tuningfork.models.fake import FakeModel
 from tuningfork.probes import open_probe
@@ -77,3 +77,17 @@ def test_size_counts_what_moved() -> None:
     found = open_probe("size")(one, {"fake": model}, [{"text": "x"}, {"text": "y"}])
     assert one.adapter and found["moved_bytes"] == one.adapter.bytes == found["bytes"]
     assert open_probe("size")(Constant("a"), {}, [{"text": "x"}]) == {"bytes": 0.0, "moved_bytes": 0.0}
+
+
+def test_of_several_adapters_the_worst_counts_and_each_once() -> None:
+    models: dict[str, Any] = {"fake": Told("fake"), "other": FakeModel("other")}
+    one, other = tuned(models["fake"]), tuned(models["other"])
+    probe, size = open_probe("forgetting"), open_probe("size")
+    first, second = probe(one, models, []), probe(other, models, [])
+    assert probe(Vote((one, Cascade((one, Constant("a")), (0.5,)))), models, []) == first != second
+    both = probe(Vote((other, one)), models, [])
+    assert both["nats_a_token"] == max(first["nats_a_token"], second["nats_a_token"])
+    assert both["agreement"] == min(first["agreement"], second["agreement"])
+    assert one.adapter and other.adapter
+    assert size(Vote((one, one)), models, [])["moved_bytes"] == one.adapter.bytes
+    assert size(Vote((one, other)), models, [])["moved_bytes"] <= one.adapter.bytes + other.adapter.bytes

@@ -14,8 +14,8 @@ from tuningfork.errors import UnknownName
 
 SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 
-NO_ENTRY = {"methods": {"contender", "tuning"}, "metrics": set(), "probes": set()}
-"""Files that are no entry of their room's menu: contenders are the user's own."""
+NO_ENTRY = {"methods": {"contender", "partners", "tuning"}, "metrics": set(), "probes": set()}
+"""Files that are no entry of their room's menu: the user's own, and what several methods share."""
 
 
 @pytest.mark.parametrize("room", [methods, metrics, probes], ids=lambda room: room.__name__)

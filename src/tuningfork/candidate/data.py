@@ -39,7 +39,8 @@ LATER = {
     Adapter: ("under",),
     Nearest: ("by", "diversity"),
     Calibration: ("scale",),
-    Decoding: ("top_p", "constraint", "samples"),
+    Cascade: ("guarantee",),
+    Decoding: ("top_p", "constraint", "samples", "first_sample"),
 }
 
 

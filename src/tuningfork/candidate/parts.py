@@ -87,7 +87,8 @@ class Calibration:
 @dataclass(frozen=True)
 class Decoding:
     """How text is written where the answer is generated; the words are those of a GenerateRequest. With more `samples`
-    than one, so many are written and the most common answer wins."""
+    than one, so many are written and the most common answer wins. Samples are numbered from `first_sample` on, and each
+    number has chances of its own."""
 
     max_tokens: int = 128
     temperature: float = 0.0
@@ -95,6 +96,7 @@ class Decoding:
     top_p: float = 1.0
     constraint: Constraint | None = None
     samples: int = 1
+    first_sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,29 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Guarantee:
+    """What was shown of a cascade when its thresholds were chosen: with a probability of at least 1 - `delta` over the
+    draw of `items` examples, its mean item score is at most `epsilon` (of the metric's range) under that of its last
+    part. On these examples it passed the share `passed_up` on, at `cost` times what the last part costs (in money,
+    else in planned time, else in tokens).
+    `earlier_parts`: its parts were adapted again since, so this was shown of their earlier forms."""
+
+    epsilon: float
+    delta: float
+    items: int
+    passed_up: float
+    cost: float
+    earlier_parts: bool = False
+
+
+@dataclass(frozen=True)
 class Cascade:
     """Candidates from cheap to dear. One answers when its confidence reaches its threshold, else the next is asked;
     the last one always answers. One threshold fewer than parts."""
 
     parts: tuple[Candidate, ...]
     thresholds: tuple[float, ...]
+    guarantee: Guarantee | None = None
 
 
 @dataclass(frozen=True)

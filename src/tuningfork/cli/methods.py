@@ -38,5 +38,6 @@ def command(as_json: bool) -> None:
 
 def _needs(entry: MethodInfo) -> str:
     """What its own model must be able to do, and what some model of the race must."""
+    own = ["others' candidates" if name == "known" else name for name in sorted(entry.needs)]
     others = [f"{name} (any model)" for name in sorted(entry.uses) if name not in entry.needs]
-    return ", ".join([*sorted(entry.needs), *others]) or "no model"
+    return ", ".join([*own, *others]) or "no model"

@@ -8,6 +8,8 @@ the race used, so what is exported is what was measured. Nothing here opens a mo
     adapter/                    the adapter in the PEFT layout (adapter-under/: the one that it lies over)
     head.safetensors, labels.json    the classification head
     pool.jsonl, vectors.safetensors  demonstrations to pick from for each input
+    passages.jsonl, passages.safetensors  pieces of documents to find for each input
+    parts/1, parts/2 ...        the same for each part of a candidate that is made of others
     README.md                   the card: how it was measured, what it holds for, how to load it
 """
 
@@ -15,33 +17,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..candidate import Candidate, Nearest, Single, blobs_of, from_dict, to_dict
+from ..candidate import Candidate, blobs_of, from_dict, to_dict
 from ..errors import DataError, UnknownName, UserError
 from ..log import Born, Measured, RunLog
-from ..model import Adapter
-from ..predict.prompt import columns_of, render
 from ..store.blobs import Blobs
-from ..task import plain_text
 from .card import card
+from .layout import FILES, FOLDERS, as_json, files_of
 
 __all__ = ["export", "load_export"]
 
-OURS = (
-    "candidate.json",
-    "prompt.json",
-    "prompt.txt",
-    "head.safetensors",
-    "labels.json",
-    "pool.jsonl",
-    "vectors.safetensors",
-    "README.md",
-)
+OURS = ("candidate.json", *FILES, "README.md")
 """Files that an export writes, and that a later export to the same folder takes away first."""
-FOLDERS = ("adapter", "adapter-under", "adapter-under-under", "blobs")
 
 
 def export(log: RunLog, verdict: Mapping[str, Any], folder: Path, trial: str | None = None) -> list[Path]:
@@ -57,9 +47,8 @@ def export(log: RunLog, verdict: Mapping[str, Any], folder: Path, trial: str | N
     candidate = log.candidate(born)
     reads = (log.started.task.get("columns") or {}).get("input") or []
     about = {**to_dict(candidate), "name": name, "reads": [reads] if isinstance(reads, str) else list(reads)}
-    texts = {"candidate.json": _json(about), **_texts(candidate)}
-    texts["README.md"] = card(log, verdict, str(name), born, candidate)
-    files = {place: text.encode("utf-8", "replace") for place, text in texts.items()} | _arrays(candidate)
+    texts = {"candidate.json": as_json(about), "README.md": card(log, verdict, str(name), born, candidate)}
+    files = {place: text.encode("utf-8", "replace") for place, text in texts.items()} | files_of(candidate)
     # all is read by now, so that a damaged run leaves an earlier export as it was
     _make_room(folder)
     store = Blobs(folder / "blobs")
@@ -121,98 +110,6 @@ def _make_room(folder: Path) -> None:
         )
     for name in OURS:
         (folder / name).unlink(missing_ok=True)
-    for name in FOLDERS:
+    for name in (*FOLDERS, "blobs"):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
-
-
-def _texts(candidate: Candidate) -> dict[str, str]:
-    """File name -> text, for the parts that this candidate has."""
-    if not isinstance(candidate, Single):
-        return {}
-    texts: dict[str, str] = {}
-    if candidate.prompt is not None:
-        prompt = _prompt(candidate)
-        texts["prompt.json"] = _json(prompt)
-        texts["prompt.txt"] = "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in prompt["messages"]) + "\n"
-    if candidate.head:
-        texts["labels.json"] = _json(list(candidate.labels))
-    if isinstance(candidate.shots, Nearest):
-        lines = ({"inputs": dict(shot.inputs), "answer": shot.answer} for shot in candidate.shots.pool)
-        texts["pool.jsonl"] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    return texts
-
-
-def _arrays(candidate: Candidate) -> dict[str, bytes]:
-    """Place in the folder -> bytes, for the adapter's files and the arrays of head and pool."""
-    if not isinstance(candidate, Single):
-        return {}
-    found: dict[str, bytes] = {}
-    if candidate.adapter:
-        # names come from a candidate's data: only their last part, so that none can leave the folder
-        for folder, adapter in _stack(candidate.adapter):
-            found |= {f"{folder}/{Path(name).name}": blob.read() for name, blob in adapter.files.items()}
-    if candidate.head:
-        found["head.safetensors"] = candidate.head.weights.read()
-    if isinstance(candidate.shots, Nearest):
-        found["vectors.safetensors"] = candidate.shots.vectors.read()
-    return found
-
-
-def _stack(adapter: Adapter | None) -> Iterator[tuple[str, Adapter]]:
-    """An adapter's folder, and those of what lies under it."""
-    folder = "adapter"
-    while adapter is not None:
-        yield folder, adapter
-        folder, adapter = f"{folder}-under", adapter.under
-
-
-def _prompt(candidate: Single) -> dict[str, Any]:
-    """The prompt as chat messages with open places, fixed demonstrations as turns, and how its answer is read."""
-    assert candidate.prompt is not None
-    places = {name: "{{" + name + "}}" for name in columns_of(candidate.prompt)}
-    shots = () if isinstance(candidate.shots, Nearest) else candidate.shots
-    messages = render(candidate.prompt, places, shots).messages
-    prompt: dict[str, Any] = {
-        "model": candidate.model,
-        "messages": [{"role": m.role, "content": plain_text(m.content)} for m in messages],
-        "answer": _answer(candidate),
-    }
-    if isinstance(candidate.shots, Nearest):
-        prompt["demonstrations"] = {
-            "how": f"For each input, the {candidate.shots.k} of the pool whose vectors are nearest to the input's, "
-            "nearest last, each a user turn (the last message, filled) and an assistant turn, before that message.",
-            "k": candidate.shots.k,
-            "pool": "pool.jsonl",
-            "vectors": "vectors.safetensors",
-            "embedder": candidate.shots.model,
-        }
-    return prompt
-
-
-def _answer(candidate: Single) -> dict[str, Any]:
-    """How an answer is read off the model."""
-    ways = {
-        "score": "The label whose word is the most probable whole answer: sum of the log-probabilities of all its "
-        "tokens, end of the turn included, less its offset in nats.",
-        "generate": "The text that the model writes.",
-        "head": "The label with the largest value of weight x embedding + bias.",
-    }
-    answer: dict[str, Any] = {"by": candidate.answer_by, "how": ways[candidate.answer_by]}
-    if candidate.labels:
-        answer["labels"] = list(candidate.labels)
-        answer["words"] = list(candidate.words or candidate.labels)
-    if candidate.calibration:
-        answer["offset_nats"] = list(candidate.calibration.offset_nats)
-    if candidate.answer_by == "generate":
-        decoding = candidate.decoding
-        answer["decoding"] = {
-            "max_tokens": decoding.max_tokens,
-            "temperature": decoding.temperature,
-            "stop": list(decoding.stop),
-        }
-    return answer
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -9,19 +9,33 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..candidate import Candidate, Constant, Function, Nearest, Single
+from ..candidate import (
+    Candidate,
+    Cascade,
+    Constant,
+    Function,
+    Guarantee,
+    Nearest,
+    Passages,
+    Single,
+    Steps,
+    Vote,
+    parts_of,
+)
 from ..log import Born, RunLog
 from ..report import words
 from ..report.words import Scale
+from .layout import composition, how, parts
 
 
 def card(log: RunLog, verdict: Mapping[str, Any], trial: str, born: Born, candidate: Candidate) -> str:
     """README.md of an export. `born` is the event of the exported candidate, `verdict` in its `to_dict` form."""
     row = words.row_of(verdict, trial) or {}
     scale = words.scale_of(log, verdict)
-    parts = [
+    sections = [
         f"# {trial}",
         _what(log, born, candidate),
+        *_composition(candidate),
         "## How it was measured",
         *_measured(log, verdict, row, scale),
         "## Against what",
@@ -34,7 +48,7 @@ def card(log: RunLog, verdict: Mapping[str, Any], trial: str, born: Born, candid
         "## How it was made",
         _made(log, born),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _what(log: RunLog, born: Born, candidate: Candidate) -> str:
@@ -42,33 +56,74 @@ def _what(log: RunLog, born: Born, candidate: Candidate) -> str:
     said = f"Made by tuningfork for the task **{_plain(str(task['name']))}** ({task.get('kind', 'unknown kind')})"
     instruction = str(task.get("instruction") or "").strip()
     said += f": {_plain(instruction)}" if instruction else "."
-    holds = ", ".join(_parts(candidate))
+    holds = ", ".join(_holds(candidate))
     family = words.FAMILIES.get(born.family, born.family)
     return f"{said}\n\nRoad: {_plain(born.method)} (family: {family}). It consists of {holds}."
 
 
-def _parts(candidate: Candidate) -> list[str]:
+def _holds(candidate: Candidate) -> list[str]:
+    """What it consists of, each thing in a few words."""
     match candidate:
         case Constant():
             return [f"one constant answer, `{_plain(candidate.answer)}`"]
         case Function():
             return [f"your own Python function `{_plain(candidate.path)}`"]
-    parts = [f"the model `{_plain(candidate.model)}`"]
+        case Single():
+            return _single(candidate)
+    kind = {Steps: "steps, one after the other", Cascade: "candidates from cheap to dear", Vote: "candidates that vote"}
+    return [f"{len(parts(candidate))} {kind[type(candidate)]}"]
+
+
+def _single(candidate: Single) -> list[str]:
+    found = [f"the model `{_plain(candidate.model)}`"]
     if candidate.adapter:
-        parts.append(f"an adapter of {words.size(candidate.adapter.bytes)}")
+        found.append(f"an adapter of {words.size(candidate.adapter.bytes)}")
     if candidate.head:
-        parts.append("a linear classification head")
+        found.append("a linear classification head")
     if candidate.prompt:
-        parts.append("a prompt")
+        found.append("a prompt")
     if isinstance(candidate.shots, Nearest):
-        parts.append(
-            f"{candidate.shots.k} demonstrations picked for each input from a pool of {len(candidate.shots.pool)}"
-        )
+        pool = len(candidate.shots.pool)
+        found.append(f"{candidate.shots.k} demonstrations picked for each input from a pool of {pool}")
     elif candidate.shots:
-        parts.append(words.count(len(candidate.shots), "fixed demonstration"))
+        found.append(words.count(len(candidate.shots), "fixed demonstration"))
+    if candidate.passages:
+        found.append(f"{words.count(candidate.passages.k, 'passage')} of your documents found for each input")
     if candidate.calibration:
-        parts.append("a frozen calibration of its labels")
-    return parts
+        found.append("a frozen calibration of its labels")
+    if candidate.answer_by == "generate" and candidate.decoding.samples > 1:
+        found.append(f"{candidate.decoding.samples} samples of each answer, of which the most common counts")
+    return found
+
+
+def _composition(candidate: Candidate) -> list[str]:
+    """How the parts of a candidate that is made of others come to one answer, and what was promised of it."""
+    if not isinstance(candidate, Steps | Cascade | Vote):
+        return []
+    lines = []
+    for number, (part, entry) in enumerate(
+        zip(parts(candidate), composition(candidate)["parts"], strict=True), start=1
+    ):
+        marks = [f"{key} {_plain(str(entry[key]))}" for key in ("column", "threshold", "weight") if key in entry]
+        lines.append(f"{number}. {', '.join([*_holds(part), *marks])}")
+    found = ["## How its parts work together", how(candidate), "\n".join(lines)]
+    if isinstance(candidate, Cascade) and candidate.guarantee:
+        found.append(_promise(candidate.guarantee))
+    return found
+
+
+def _promise(shown: Guarantee) -> str:
+    items = words.count(shown.items, "example")
+    said = (
+        f"When its thresholds were chosen, it was shown to lose at most {100 * shown.epsilon:g} points to its last"
+        f" part, at a risk of {shown.delta:g} of being wrong in that (learn then test, {items} that no part had learnt"
+        f" from). There {shown.passed_up:.0%} of the inputs were passed up, at {shown.cost:.0%} of what the last part"
+        " costs alone."
+    )
+    if shown.earlier_parts:
+        said += " Its parts were adapted again on more examples since, with the same thresholds: it was shown of their"
+        said += " earlier forms."
+    return said
 
 
 def _measured(log: RunLog, verdict: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> list[str]:
@@ -126,15 +181,23 @@ def _against(verdict: Mapping[str, Any], trial: str, scale: Scale) -> str:
 
 def _limits(candidate: Candidate) -> list[str]:
     limits = ["On inputs unlike the examples it was measured on, these numbers say nothing."]
-    if isinstance(candidate, Function):
-        limits.append(f"The function's code is not in this export: it is looked for in {candidate.folder!r}.")
-    elif isinstance(candidate, Single):
+    asked = list(parts_of(candidate))
+    for folder in dict.fromkeys(part.folder for part in asked if isinstance(part, Function)):
+        limits.append(f"The function's code is not in this export: it is looked for in {folder!r}.")
+    if any(isinstance(part, Single) for part in asked):
         limits.append("The base model's weights are not in this export; its licence is its own.")
     return limits
 
 
 def _use(candidate: Candidate) -> list[str]:
     uses = ["With tuningfork, on a file of new rows:", "```\ntuningfork predict THIS_FOLDER -i new.csv\n```"]
+    if isinstance(candidate, Steps | Cascade | Vote):
+        uses.append(
+            "Without it: `prompt.json` says how the parts come to one answer, in words and as data. Each part lies in a"
+            " folder of its own, `parts/1` and so on: `prompt.json` there holds plain chat messages and how the answer"
+            " is read, `adapter/` weights in the layout of PEFT, `head.safetensors` and `labels.json` a linear head on"
+            " the embedding, `pool.jsonl` demonstrations and `passages.jsonl` passages to find for each input."
+        )
     if not isinstance(candidate, Single):
         return uses
     if candidate.adapter:
@@ -157,11 +220,17 @@ def _use(candidate: Candidate) -> list[str]:
             said += " with the `decoding` settings that stand there"
         uses.append(said + ". `prompt.txt` is the same to read.")
     if isinstance(candidate.shots, Nearest):
-        uses.append(
-            "`pool.jsonl` holds the demonstrations, `vectors.safetensors` their unit vectors "
-            f"(made by `{candidate.shots.model}`) in the same order; `prompt.json` says how they are picked."
-        )
+        uses.append(_found("pool.jsonl", "demonstrations", "vectors.safetensors", candidate.shots))
+    if candidate.passages:
+        uses.append(_found("passages.jsonl", "passages", "passages.safetensors", candidate.passages))
     return uses
+
+
+def _found(file: str, what: str, vectors: str, how_found: Nearest | Passages) -> str:
+    made = (
+        f", `{vectors}` their unit vectors (made by `{how_found.model}`) in the same order" if how_found.vectors else ""
+    )
+    return f"`{file}` holds the {what}{made}; `prompt.json` says how they are picked."
 
 
 NOT_PEFTS = ("FULL", "BOTTLENECK")

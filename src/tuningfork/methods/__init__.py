@@ -29,6 +29,11 @@ MENU = {
     "few_shot": "few_shot:FewShot",
     "nearest_shots": "nearest_shots:NearestShots",
     "calibrate": "calibrate:Calibrate",
+    "ensemble": "ensemble:Ensemble",
+    "self_consistency": "self_consistency:SelfConsistency",
+    "steps": "steps:PromptSteps",
+    "reasoning": "reasoning:Reasoning",
+    "reasoning_shots": "reasoning_shots:ReasoningShots",
     "head": "head:FitHead",
     "lora": "lora:Lora",
     "full": "full:Full",
@@ -44,6 +49,8 @@ MENU = {
     "distil": "distil:Distil",
     "context_distil": "context_distil:ContextDistil",
     "transfer": "transfer:Transfer",
+    "vote": "vote:VoteOfKnown",
+    "cascade": "cascade:CascadeOfKnown",
 }
 
 MEDIUM_SECONDS, HEAVY_SECONDS = 900.0, 3600.0

@@ -83,10 +83,10 @@ def open_contender(spec: str, task: Task) -> Method:
     """
     path = Path(task.folder) / spec
     if path.suffix.lower() in (".yaml", ".yml", ".json") and path.is_file():
-        data = _data(path)
-        template = _template(data, path)
+        data = data_of(path)
+        template = template_of(data, path)
         check_columns(template, task.columns.input, str(path))
-        return YourPrompt(f"yours:{path.stem}", str(path), template, _decoding(data, path))
+        return YourPrompt(f"yours:{path.stem}", str(path), template, decoding_of(data, path))
     if path.is_dir():
         adapter_of(path)
         return YourAdapter(f"yours:{path.resolve().name}", str(path))
@@ -108,7 +108,8 @@ def _offers(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir() if p.suffix in kinds or (p / "adapter_config.json").is_file()]
 
 
-def _data(path: Path) -> Any:
+def data_of(path: Path) -> Any:
+    """What stands in a YAML or JSON file. Raises TaskError where it can't be read."""
     import yaml
 
     try:
@@ -120,7 +121,8 @@ def _data(path: Path) -> Any:
         ) from error
 
 
-def _template(data: Any, path: Path) -> Template:
+def template_of(data: Any, path: Path | str) -> Template:
+    """Chat messages as a template. `path` says in messages where they stand. Raises TaskError or UnknownName."""
     messages = data.get("messages") if isinstance(data, dict) else data
     if not isinstance(messages, list) or not messages:
         raise TaskError(f"{path} holds no chat messages. Write a list of entries with `role` and `content`.")
@@ -134,7 +136,8 @@ def _template(data: Any, path: Path) -> Template:
     return template
 
 
-def _decoding(data: Any, path: Path) -> Decoding:
+def decoding_of(data: Any, path: Path | str) -> Decoding:
+    """What `decoding:` beside the messages says of how answers are written."""
     said = data.get("decoding") if isinstance(data, dict) else None
     if said is None:
         return Decoding()
@@ -152,7 +155,7 @@ def _decoding(data: Any, path: Path) -> Decoding:
     return Decoding(**found)
 
 
-def _constraint(said: dict[str, Any], path: Path) -> Constraint:
+def _constraint(said: dict[str, Any], path: Path | str) -> Constraint:
     """A JSON schema may be written as YAML too."""
     schema = said.get("json_schema")
     try:
@@ -180,7 +183,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def _message(entry: Any, number: int, path: Path) -> Message:
+def _message(entry: Any, number: int, path: Path | str) -> Message:
     if not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
         raise TaskError(f"{path}, message {number}, is {entry!r:.80}. It needs `role`, and `content` that is a text.")
     if entry.get("role") not in get_args(Role):

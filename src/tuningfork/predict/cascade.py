@@ -27,12 +27,13 @@ def answerer(candidate: Cascade, asks: Sequence[Ask]) -> Ask:
             for i, reply in zip(waiting, replies, strict=True):
                 found[i] = replace(reply, usage=found[i].usage + reply.usage, trace={**reply.trace, "answered": part})
             last = part == len(asks) - 1
-            waiting = [] if last else [i for i in waiting if not _sure(found[i], threshold)]
+            waiting = [] if last else [i for i in waiting if not sure(found[i], threshold)]
         return found
 
     return answer
 
 
-def _sure(prediction: Prediction, threshold: float) -> bool:
+def sure(prediction: Prediction, threshold: float) -> bool:
+    """Whether a part keeps its answer, rather than passing the input up."""
     confident = prediction.confidence is not None and prediction.confidence >= threshold
     return confident and prediction.failure is None and not prediction.abstained

@@ -3,6 +3,9 @@
 For free text the answer is what was written, without the white space around it. A label is read by the surest reading
 that fits: the text is a label or its words; it begins with one; it names exactly one. Anything else is a Failure
 `unparsed`, never a guess.
+
+With several samples the most common answer wins and its share is the confidence (self-consistency, Wang et al. 2022,
+arXiv 2203.11171); a sample that fails has no vote, and texts are the same where their every character is.
 """
 
 from __future__ import annotations
@@ -13,20 +16,24 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 from ..candidate import Decoding, Prediction, Single
+from ..errors import ModelError
 from ..model import Answer, Failure, GenerateRequest, Model
 from ..task import Inputs, Prompt, plain_text
-from .shots import asked, prompter, read_all
+from .shots import Rendered, asked, prompter, read_all
+from .vote import together
 
 
 def answerer(
     candidate: Single, model: Model, models: Mapping[str, Model]
 ) -> Callable[[Sequence[Inputs]], list[Prediction]]:
-    """How `candidate` answers a block of inputs by writing."""
+    """How `candidate` answers a block of inputs by writing. Raises ModelError for several samples that would all be the
+    same."""
     prompts = prompter(candidate, models)
     how = candidate.decoding
+    _check_samples(how, candidate.model)
 
     def ask(block: list[Prompt]) -> Sequence[Answer | Failure]:
-        return model.generate([_request(prompt, how) for prompt in block])
+        return model.generate([_request(prompt, how, index % how.samples) for index, prompt in enumerate(block)])
 
     def read(reply: Answer) -> Prediction:
         confidence = None if reply.nats is None else math.exp(min(reply.nats, 0.0))
@@ -38,27 +45,50 @@ def answerer(
             return Prediction("", failure=Failure("unparsed", message), usage=reply.usage)
         return Prediction(label, confidence=confidence, usage=reply.usage, trace={"text": reply.text})
 
-    return lambda block: read_all(asked(prompts(block), ask), read)
+    def answer(block: Sequence[Inputs]) -> list[Prediction]:
+        rendered = [copy for item in prompts(block) for copy in _copies(item, how.samples)]
+        said = read_all(asked(rendered, ask), read)
+        if how.samples == 1:
+            return said
+        alike = (1.0,) * how.samples
+        groups = (said[begin : begin + how.samples] for begin in range(0, len(said), how.samples))
+        return [together(group, alike, candidate.labels, "answer") for group in groups]
+
+    return answer
 
 
-def _request(prompt: Prompt, how: Decoding) -> GenerateRequest:
+def _check_samples(how: Decoding, model: str) -> None:
+    if how.samples < 1:
+        raise ModelError(f"{model} was asked for {how.samples} samples of each answer. Ask for at least one.")
+    if how.samples > 1 and how.temperature <= 0:
+        raise ModelError(
+            f"{how.samples} samples of {model} at temperature {how.temperature:g} would all be the same. Give a "
+            "temperature above 0, or ask for one sample."
+        )
+
+
+def _copies(item: Rendered, samples: int) -> list[Rendered]:
+    """The same prompt for every sample; choosing its demonstrations was paid for once."""
+    return [item, *[Rendered(item.prompt)] * (samples - 1)]
+
+
+def _request(prompt: Prompt, how: Decoding, sample: int) -> GenerateRequest:
     return GenerateRequest(
         prompt,
         max_tokens=how.max_tokens,
         stop=how.stop,
         temperature=how.temperature,
         top_p=how.top_p,
-        seed=_seed(prompt) if how.temperature > 0 else 0,
+        seed=_seed(prompt, how.first_sample + sample) if how.temperature > 0 else 0,
         constraint=how.constraint,
     )
 
 
-def _seed(prompt: Prompt) -> int:
-    """Another one for each prompt, and the same whatever else is asked with it: equal noise would make the answers to
-    different inputs go together."""
-    return zlib.crc32(
-        "\x1e".join(f"{m.role}\x1f{plain_text(m.content)}" for m in prompt.messages).encode(errors="replace")
-    )
+def _seed(prompt: Prompt, sample: int) -> int:
+    """Another one for each prompt and sample, and the same whatever else is asked with it: equal noise would make the
+    answers to different inputs go together."""
+    text = "\x1e".join(f"{m.role}\x1f{plain_text(m.content)}" for m in prompt.messages)
+    return zlib.crc32((f"{text}\x1d{sample}" if sample else text).encode(errors="replace"))
 
 
 def read_label(text: str, labels: Sequence[str], words: Sequence[str] = ()) -> str | None:

@@ -4,7 +4,7 @@ questions that have nothing to do with the task.
 The texts and questions below were written for this project, so no model was trained on them. Cross-entropy a token
 rises by about 0.05 nats where a tuning was mild, and by 0.2 where it was heavy. An encoder writes nothing: of it the
 mean cosine between its vectors before and after is measured. Only candidates with an adapter are: others forgot
-nothing.
+nothing. Of several adapters the worst value of each kind counts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..candidate import Candidate, Single
+from ..candidate import Candidate, Single, parts_of
 from ..model import EmbedRequest, Model, ScoreRequest, Scores, Vector
 from ..predict.run import adapted
 from ..predict.shots import model_of
@@ -82,16 +82,29 @@ class Forgetting:
         self, candidate: Candidate, models: Mapping[str, Model], inputs: Sequence[Inputs]
     ) -> Mapping[str, float]:
         """The task's own `inputs` play no part."""
-        if not isinstance(candidate, Single) or candidate.adapter is None:
-            return {}
-        before, after = model_of(models, candidate.model), adapted(candidate, models)
-        if "score" not in before.capabilities:
-            return {"cosine": _cosine(before, after)} if "embed" in before.capabilities else {}
-        base, tuned = _read(before), _read(after)
-        return {
-            "nats_a_token": _nats_a_token(tuned[0]) - _nats_a_token(base[0]),
-            "agreement": sum(a == b for a, b in zip(base[1], tuned[1], strict=True)) / len(QUESTIONS),
+        tuned = {
+            (part.model, part.adapter.identity): part
+            for part in parts_of(candidate)
+            if isinstance(part, Single) and part.adapter
         }
+        worst: dict[str, float] = {}
+        for part in tuned.values():
+            for name, value in _measured(part, models).items():
+                worse = max if name == "nats_a_token" else min
+                worst[name] = worse(value, worst.get(name, value))
+        return worst
+
+
+def _measured(tuned: Single, models: Mapping[str, Model]) -> dict[str, float]:
+    """One model before and after its weights moved."""
+    before, after = model_of(models, tuned.model), adapted(tuned, models)
+    if "score" not in before.capabilities:
+        return {"cosine": _cosine(before, after)} if "embed" in before.capabilities else {}
+    base, now = _read(before), _read(after)
+    return {
+        "nats_a_token": _nats_a_token(now[0]) - _nats_a_token(base[0]),
+        "agreement": sum(a == b for a, b in zip(base[1], now[1], strict=True)) / len(QUESTIONS),
+    }
 
 
 def _read(model: Model) -> tuple[list[Scores], list[int]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..candidate import Candidate, Single, blobs_of
+from ..candidate import Candidate, Single, blobs_of, parts_of
 from ..model import Model
 from ..task import Inputs
 
@@ -22,8 +22,9 @@ class Size:
     ) -> Mapping[str, float]:
         """Nothing is asked: `models` and `inputs` play no part."""
         blobs = {blob.sha256: blob for blob in blobs_of(candidate)}
-        adapter = candidate.adapter if isinstance(candidate, Single) else None
+        adapters = [part.adapter for part in parts_of(candidate) if isinstance(part, Single) and part.adapter]
+        moved = {blob.sha256: blob for adapter in adapters for blob in adapter.blobs()}
         return {
             "bytes": float(sum(blob.size for blob in blobs.values())),
-            "moved_bytes": float(adapter.bytes if adapter else 0),
+            "moved_bytes": float(sum(blob.size for blob in moved.values())),
         }

@@ -13,6 +13,7 @@ from ..log import Noted, Stage, Trained, born_event
 from ..method import Bench, Chain, Known, Method, Share, settings
 from ..model import Usage
 from . import plan as plan_
+from .aside import dealt
 from .measure import measure, spent
 from .meter import Meter, MeteredModels
 from .plan import Trial
@@ -40,8 +41,9 @@ def adapt_all(it: Race) -> None:
 
 
 def adapt_again(it: Race, finalists: Sequence[Trial]) -> None:
-    """The finalists once more, on train and dev together. One that can't be goes on as it is."""
-    for trial in finalists:
+    """The finalists once more, on train and dev together. One that can't be goes on as it is. What is made of others'
+    candidates comes last, and is given their newest."""
+    for trial in sorted(finalists, key=lambda trial: trial.waits):
         if it.is_born(trial, "final"):
             continue
         if it.spent_share < LAST_BEGIN:
@@ -133,16 +135,16 @@ def _parent(it: Race, trial: Trial, stage: Stage) -> str | None:
 
 
 def _bench(it: Race, trial: Trial, stage: Stage, meter: Meter) -> Bench:
-    """What the method is given. In the final, dev has done its work of choosing and joins train."""
+    """What the method is given."""
 
     def left() -> Share:
         return meter.left(trial.model)
 
-    train = it.split.train if stage == "race" else (*it.split.train, *it.split.dev)
+    train, hold = dealt(it.split, trial, it.trials, stage)
     return Bench(
         task=it.task,
         train=train,
-        hold=it.split.hold,
+        hold=hold,
         models=MeteredModels(tuple(it.capabilities), it.open_model, meter),
         metric=it.metric,
         left=left,
@@ -153,18 +155,22 @@ def _bench(it: Race, trial: Trial, stage: Stage, meter: Meter) -> Bench:
         known=_known(it),
         mine=it.standing.candidate(trial.name, "race") if stage == "final" else None,
         capabilities=it.capabilities,
+        spent=lambda: meter.spent_seconds,
     )
 
 
 def _known(it: Race) -> tuple[Known, ...]:
-    """Candidates born so far, best dev mean first; ties in order of birth."""
+    """Candidates born so far, best dev mean first; ties in order of birth. Of one that was adapted again, the newest
+    with the value of the one that was raced."""
     found = []
     for trial, stage in list(it.standing.born):
         scores = it.standing.scores.get(it.standing.where(trial, stage, "dev"), {}).values()
         answered = [score for score in scores if score is not None]
         candidate = it.standing.candidate(trial, stage)
         if stage == "race" and answered and candidate is not None:
-            found.append(Known(trial, candidate, sum(answered) / len(answered)))
+            newest = it.standing.candidate(trial, "final")
+            value = sum(answered) / len(answered)
+            found.append(Known(trial, newest or candidate, value, candidate if newest else None))
     sign = -1 if it.metric.higher_is_better else 1
     return tuple(sorted(found, key=lambda known: sign * known.value))
 

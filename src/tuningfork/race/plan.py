@@ -64,6 +64,11 @@ class Trial:
         """Whether weights move in it."""
         return "tune" in self.method.needs
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is made of other trials' candidates, and so comes after them."""
+        return "known" in self.method.needs
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -103,7 +108,7 @@ def trials(
     skipped: dict[str, str] = {}
     race: frozenset[Capability] = frozenset().union(*capabilities.values())
     for method in methods:
-        if not method.needs:
+        if not method.needs - {"known"}:
             reason = needs_met(method, task.kind, frozenset(), race)
             if reason:
                 skipped[method.name] = reason
@@ -167,10 +172,11 @@ def make(
     )
 
 
-def _cheap_first(trial: Trial) -> tuple[bool, bool, bool, int]:
-    """What reads before what trains, small models that read no prompt first, a chain after its parts."""
+def _cheap_first(trial: Trial) -> tuple[bool, bool, bool, bool, int]:
+    """What reads before what trains, small models that read no prompt first, a chain after its parts; what is made of
+    the others' candidates last."""
     prompted = isinstance(trial.start, Single) and trial.start.prompt is not None
-    return (trial.trains, prompted, bool(trial.method.uses), trial.method.name.count("+"))
+    return (trial.waits, trial.trains, prompted, bool(trial.method.uses), trial.method.name.count("+"))
 
 
 def _seconds(budget: Budget, rates: Mapping[str, Rates]) -> float:

@@ -24,6 +24,7 @@ from ..probes import Probe
 from ..task import Example, Split, Task, plain_text
 from . import plan as plan_
 from .adapt import adapt_all
+from .aside import kept_aside
 from .environment import environment
 from .final import choose_finalists, final
 from .plan import Plan, Trial
@@ -152,6 +153,12 @@ def _start(it: Race, task_data: Mapping[str, Any]) -> None:
             time=now(),
         )
     )
+    kept = len(kept_aside(it.split, it.trials))
+    if kept:
+        waiting = " and ".join(trial.name for trial in it.trials if trial.waits)
+        it.standing.write(
+            Noted(f"{kept} train examples were kept from all others until the final: {waiting} chose on them.")
+        )
     for name, model in models.items():
         for note in getattr(model, "notes", ()):
             it.standing.write(Noted(f"{name}: {note}"))
