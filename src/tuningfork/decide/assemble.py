@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..log import Born, Ended, Measured, RunLog, TestOpened
+from ..log import Born, Ended, Measured, Rung, RunLog, TestOpened, Twins
 from ..stats.intervals import Interval
 from . import sentences
 from .entries import Entry, entries
@@ -108,7 +108,7 @@ def _value(case: Case, trial: str) -> dict[str, float]:
 def _budget(log: RunLog) -> dict[str, Any]:
     """What was planned and what was spent. A race that has not ended, or was resumed, is summed up from its events."""
     ended = log.of(Ended)
-    events = [e for e in log.events if isinstance(e, Born | Measured)]
+    events = [e for e in log.events if isinstance(e, Born | Measured | Rung | Twins)]
     worked = sum(event.seconds for event in events)
     usage: Mapping[str, float] = ended[-1].usage if ended else _summed([event.usage for event in events])
     tokens = sum(usage.get(key, 0) for key in ("tokens_in", "tokens_out", "tokens_trained"))
