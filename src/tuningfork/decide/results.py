@@ -139,6 +139,16 @@ class Results:
         ends = self._crossed(found.value, Ends(found.low, found.high, found.p), [a, b], items, (-span, span))
         return Difference(found.value, ends.low, ends.high, ends.p, found.n, found.discordance)
 
+    def between_seeds(self, trial: str) -> Difference | None:
+        """The first seed's item scores against the second's; None where they are one candidate or there is no
+        second."""
+        items = self.answered(trial)
+        every = self._every(trial)[:2] if items else []
+        if len(every) < 2 or every[0] is every[1] or all(every[0][i].answer == every[1][i].answer for i in items):
+            return None
+        first, second = ([rows[item].score or 0.0 for item in items] for rows in every)
+        return difference(first, second, self._clusters(items), bounds=(self.scale.low, self.scale.high))
+
     def _of_items(self, a: str, b: str, items: Sequence[str]) -> Difference:
         """a minus b as if there were no luck but that of the items."""
         bounds, clusters = (self.scale.low, self.scale.high), self._clusters(items)

@@ -48,10 +48,11 @@ def climb(it: Race, trial: Trial) -> None:
         for share in it.plan.rungs:
             done = it.standing.rungs.get(trial.name, [])
             lesson = part(it, share, seed)
-            if any((rung.examples, rung.seed) == (len(lesson.train), seed) for rung in done):
+            known = any((rung.examples, rung.seed) == (len(lesson.train), seed) for rung in done)
+            if known or len(lesson.train) < FEWEST:
                 continue
             spent_so_far = sum(rung.usage.get("planned", 0.0) for rung in done)
-            if len(lesson.train) < FEWEST or spent_so_far + cost_of(it, trial, share) > room:
+            if spent_so_far + cost_of(it, trial, share) > room:
                 return
             if not _measure(it, trial, Take("race", seed), share, lesson):
                 return

@@ -154,9 +154,9 @@ def _forms(curve: Sequence[tuple[int, float]], at: int, bounds: Bounds) -> list[
 
 def _damped(curve: Sequence[tuple[int, float]], at: int) -> float:
     (n, value), (m, last) = curve[-2:]
-    gain: float = max(0.0, (last - value) / math.log2(m / n))
-    doublings: float = math.log2(at / m)
-    return last + gain * DAMPING * (1 - DAMPING**doublings) / (1 - DAMPING)
+    gain = max(0.0, (last - value) / math.log2(m / n))
+    left = math.pow(DAMPING, math.log2(at / m))
+    return last + gain * DAMPING * (1 - left) / (1 - DAMPING)
 
 
 Shape = tuple[str, float]
