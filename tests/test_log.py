@@ -25,9 +25,11 @@ from tuningfork.log import (
     Probed,
     Resumed,
     Row,
+    Rung,
     RunLog,
     Started,
     Trained,
+    Twins,
     born_event,
 )
 from tuningfork.log import TestOpened as Opened
@@ -57,6 +59,8 @@ ALL: tuple[Event, ...] = (
     Trained("lora@m", "race", {"rank": 8}, CURVE, "epochs", {"tokens_trained": 5}, {"left_out": 1.0}),
     BORN,
     MEASURED,
+    Rung("lora@m", 5, 1, "abc", 0.5, 2, 0.4, {"planned": 0.1}),
+    Twins("lora@m", (1, 2), 5, 2, 0.5, -1.0, 1.0, 0.5, 0.8, {"planned": 0.2}),
     Left("y@m", "dropped", "Shown worse.", {"gap": 0.25}, "y", "m", "prompt", "detail", {"planned": 1.0}),
     Finalists(("lora@m",), {"lora@m": "best of family tune"}),
     Noted("Something."),

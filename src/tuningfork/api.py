@@ -165,20 +165,21 @@ class Examined:
         if self.split is None:
             return []
         split = self.split
-        sizes = ", ".join(f"{len(part)} {name}" for name, part in _parts(split))
+        folded = [f"{len(split.test)} examples in {len(split.folds[0])} folds"] if split.folds else []
+        sizes = ", ".join(folded or [f"{len(part)} {name}" for name, part in _parts(split)])
         return [f"{self.task.name} ({self.task.kind}): {sizes}.", *split.notes]
 
 
 def examine(task: Task) -> Examined:
     """Read the data, look it over, and deal it out where nothing stands in the way."""
     from .data.check import check
+    from .data.folds import deal_out
     from .data.load import load
-    from .data.split import deal
 
     dataset = load(task)
     findings = check(task, dataset)
     blocked = any(finding.level == "error" for finding in findings)
-    return Examined(task, dataset, findings, None if blocked else deal(task, dataset))
+    return Examined(task, dataset, findings, None if blocked else deal_out(task, dataset))
 
 
 @dataclass(frozen=True)

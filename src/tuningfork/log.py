@@ -5,8 +5,9 @@ runs, `predictions.parquet` once it has ended) and `blobs/`. Everything after th
 killed race resumes from them. A half-written last line, as a power loss leaves it, is dropped; a damaged line anywhere
 else is refused by number.
 
-A *trial* is one road on one model, named `method@model`; a trial may give birth to several candidates (one in the race,
-one re-adapted for the final). Item results carry trial, candidate and split.
+A *trial* is one road on one model, named `method@model`; a trial may give birth to several candidates: one in the race,
+one for each seed of the final (the first is shipped), or, where examples are few, one for each fold. Item results carry
+trial, candidate, split and block; the `measured` event of a block says which seed it belongs to.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal, TypeVar
+from typing import Any, BinaryIO, ClassVar, Literal, TypeVar, get_args
 
 from .candidate import Candidate, blobs_of, from_dict, identity, to_dict
 from .errors import DataError
 from .store.blobs import Blobs
 
 LOG_VERSION = 1
-Stage = Literal["race", "final"]
+Stage = Literal["race", "final", "fold"]
 SplitName = Literal["dev", "test"]
 E = TypeVar("E")
 
@@ -46,7 +47,8 @@ class Started:
 
 @dataclass(frozen=True)
 class Born:
-    """A candidate. `examples_used` it learned from, `examples_chosen_on` it was selected on."""
+    """A candidate. `examples_used` it learned from, `examples_chosen_on` it was selected on. Of stage `fold` it has not
+    seen the items of that fold, and answers them."""
 
     type: ClassVar[str] = "born"
     trial: str
@@ -64,6 +66,7 @@ class Born:
     seconds: float
     usage: Mapping[str, float]
     bytes: int
+    fold: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,24 @@ class Rung:
     candidate: str
     value: float
     items: int
+    seconds: float
+    usage: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Twins:
+    """The noise floor: one trial taught twice, each time on another half of train and under another seed, answered
+    `items` of dev. What parts the two is luck; `difference` is first minus second, with its 95% interval."""
+
+    type: ClassVar[str] = "twins"
+    trial: str
+    seeds: tuple[int, ...]
+    examples: int
+    items: int
+    difference: float
+    low: float
+    high: float
+    discordance: float
     seconds: float
     usage: Mapping[str, float]
 
@@ -165,10 +186,12 @@ class TestOpened:
 
 @dataclass(frozen=True)
 class Noted:
-    """A sentence that the report must show: seconds stopped something, a sample was drawn, a setting was changed."""
+    """A sentence that the report must show: seconds stopped something, a sample was drawn, a setting was changed.
+    `usage` is what was spent in vain, where no other event says so."""
 
     type: ClassVar[str] = "noted"
     text: str
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -195,11 +218,22 @@ class Ended:
     cache: Mapping[str, int] = field(default_factory=dict)
 
 
-Event = Started | Born | Trained | Measured | Rung | Probed | Left | Finalists | TestOpened | Noted | Resumed | Ended
-EVENTS: Mapping[str, type] = {
-    cls.type: cls
-    for cls in (Started, Born, Trained, Measured, Rung, Probed, Left, Finalists, TestOpened, Noted, Resumed, Ended)
-}
+Event = (
+    Started
+    | Born
+    | Trained
+    | Measured
+    | Rung
+    | Twins
+    | Probed
+    | Left
+    | Finalists
+    | TestOpened
+    | Noted
+    | Resumed
+    | Ended
+)
+EVENTS: Mapping[str, type] = {cls.type: cls for cls in get_args(Event)}
 
 
 @dataclass(frozen=True)
@@ -274,7 +308,7 @@ class RunLog:
             raise DataError(f"{path} does not begin with a `started` event, so it is not a whole run log.")
         measured = {(e.trial, e.candidate, e.split, e.block) for e in events if isinstance(e, Measured)}
         unique = {
-            (r.trial, r.candidate, r.split, r.item): r
+            (r.trial, r.candidate, r.split, r.block, r.item): r
             for r in _read_rows(folder)
             if (r.trial, r.candidate, r.split, r.block) in measured
         }
@@ -291,22 +325,47 @@ class RunLog:
         return [event for event in self.events if isinstance(event, kind)]
 
     def born(self, trial: str, stage: Stage | None = None) -> Born | None:
-        """The newest candidate of a trial (of one stage), or None."""
+        """A trial's candidate (of one stage), the final's before the race's; of several seeds the first, which is the
+        one that is shipped. None where it has none."""
         found = [e for e in self.of(Born) if e.trial == trial and stage in (None, e.stage)]
-        return found[-1] if found else None
+        return next((e for stage in ("final", "race", "fold") for e in found if e.stage == stage), None)
 
     def candidate(self, born: Born) -> Candidate:
         """The candidate of a `born` event, its blobs found in this run's folder."""
         return from_dict(born.data, Blobs(self.folder / "blobs").get)
 
     def results(self, split: SplitName) -> dict[str, dict[str, Row]]:
-        """trial -> item id -> row, of the newest candidate that was measured on that split."""
-        newest = {e.trial: e.candidate for e in self.of(Measured) if e.split == split}
-        found: dict[str, dict[str, Row]] = {trial: {} for trial in newest}
+        """trial -> item id -> row, of the first seed that was measured on that split: the one that is shipped."""
+        return {trial: by_seed[0] for trial, by_seed in self.seeds(split).items()}
+
+    def seeds(self, split: SplitName) -> dict[str, list[dict[str, Row]]]:
+        """trial -> for each seed: item id -> row, of the newest candidate of that seed. Where there are folds, each
+        item's row is of the candidate that did not see it. A seed that came to the very same candidate has the same
+        rows."""
+        folded = {e.trial for e in self.of(Born) if e.stage == "fold"}
+        asked = [e for e in self.of(Measured) if e.split == split]
+        newest = {(e.trial, e.seed): e.candidate for e in asked}
+        of_block = {
+            (e.trial, e.candidate, e.block): e.seed
+            for e in asked
+            if e.trial in folded or newest[e.trial, e.seed] == e.candidate
+        }
+        found: dict[str, dict[int, dict[str, Row]]] = {e.trial: {} for e in asked}
         for row in self.rows:
-            if row.split == split and newest.get(row.trial) == row.candidate:
-                found[row.trial][row.item] = row
-        return found
+            seed = of_block.get((row.trial, row.candidate, row.block)) if row.split == split else None
+            if seed is not None:
+                found[row.trial].setdefault(seed, {})[row.item] = row
+        if split == "test":
+            self._add_same_candidates(found)
+        return {trial: list(by_seed.values()) for trial, by_seed in found.items() if by_seed}
+
+    def _add_same_candidates(self, found: dict[str, dict[int, dict[str, Row]]]) -> None:
+        for born in self.of(Born):
+            by_seed = found.get(born.trial, {})
+            if born.stage == "final" and by_seed and born.seed not in by_seed:
+                first = next(iter(by_seed.values()))
+                if any(row.candidate == born.candidate for row in first.values()):
+                    by_seed[born.seed] = first
 
 
 def born_event(trial: str, candidate: Candidate, **about: Any) -> Born:

@@ -163,11 +163,23 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One part of the examples to be answered, by candidates that saw `train` and `hold` only."""
+
+    train: tuple[Example, ...]
+    hold: tuple[Example, ...]
+    test: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
 class Split:
     """Examples dealt out once. No example, and no near-duplicate of one, is in two parts.
 
     `train` is what methods learn from, `hold` what they choose on, `dev` what the race compares on, `test` what the one
     final claim is made on. `notes` are sentences for the report: what was cut, sampled, left out, and why.
+
+    Where examples are too few for that there are `folds`, dealt anew in each repeat: then `test` holds every example,
+    `train` and `hold` the same ones for the candidate that is shipped, and `dev` none.
     """
 
     train: tuple[Example, ...]
@@ -177,3 +189,4 @@ class Split:
     unlabelled: tuple[Example, ...] = ()
     documents: tuple[Example, ...] = ()
     notes: tuple[str, ...] = ()
+    folds: tuple[tuple[Fold, ...], ...] = ()

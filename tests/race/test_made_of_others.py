@@ -85,7 +85,7 @@ def test_in_the_final_it_comes_last_too_and_is_given_the_newest(track: Tracks) -
 def test_nothing_is_kept_aside_without_such_a_road(track: Tracks) -> None:
     here = track()
     running, _ = trials(here.task, [], {"fake": frozenset()})
-    assert kept_aside(here.split, running) == ()
+    assert kept_aside(here.split.train, running) == ()
 
 
 def test_rows_that_belong_together_stay_in_train(track: Tracks) -> None:
@@ -93,10 +93,10 @@ def test_rows_that_belong_together_stay_in_train(track: Tracks) -> None:
     paired = tuple(replace(e, cluster="near") if i % 2 else e for i, e in enumerate(here.split.train))
     split = Split(paired, here.split.hold, here.split.dev, here.split.test)
     waiting = Trial("made", Spied("made", two_best, frozenset({"known"})), None, Constant("bugs"))  # type: ignore[arg-type]
-    aside = kept_aside(split, [waiting])
+    aside = kept_aside(split.train, [waiting])
     assert aside and all(e.cluster is None for e in aside)
     many = Split(tuple(replace(e, id=f"{n}") for n in range(200) for e in here.split.train), (), (), ())
-    assert len(kept_aside(many, [waiting])) == 500
+    assert len(kept_aside(many.train, [waiting])) == 500
 
 
 def test_the_methods_of_the_menu_race_and_are_named_right(track: Tracks) -> None:

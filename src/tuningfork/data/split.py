@@ -2,8 +2,9 @@
 
 How much goes where:
 
-- A test file is used as it is, and train rows that nearly repeat one of its rows are left out. Without one, 30% of the
-  rows become the test: at least 50 and at most 2,000 of them, but never more than 40% of the rows.
+- A test file is used as it is, and train rows that nearly repeat one of its rows are left out. Without one (and
+  with rows enough: see `folds`) 30% of the rows become the test: at least 50 and at most 2,000 of them, but never more
+  than 40% of the rows.
 - Of the other rows, 25% (at most 500) become dev, which the race compares on, and 15% (at most 300) hold, which methods
   choose on. What is left, never fewer than half of them, is train.
 
@@ -35,9 +36,9 @@ Bundle = tuple[int, ...]
 def deal(task: Task, dataset: Dataset) -> Split:
     """The examples dealt out. Same task, same data, same split. Raises DataError when there are too few to deal."""
     rng = random.Random(f"deal {task.seed}")
-    rows = _clustered(dataset)
+    rows = clustered(dataset)
     train, notes = rows[: len(dataset.train)], list(dataset.notes)
-    strata = _strata(task)
+    strata = strata_of(task)
     if dataset.test is not None:
         test = rows[len(dataset.train) :]
         train = _without_repeats(dataset, train, strata, notes)
@@ -47,11 +48,12 @@ def deal(task: Task, dataset: Dataset) -> Split:
     return Split(kept, hold, dev, tuple(test), dataset.unlabelled, dataset.documents, tuple(notes))
 
 
-def _strata(task: Task) -> Callable[[Example], str]:
+def strata_of(task: Task) -> Callable[[Example], str]:
+    """What shares are taken from evenly: the label of a row, where there are labels."""
     return (lambda example: example.answer) if task.kind == "classification" else (lambda _: "")
 
 
-def _clustered(dataset: Dataset) -> tuple[Example, ...]:
+def clustered(dataset: Dataset) -> tuple[Example, ...]:
     """All rows, train then test; near-duplicates without a cluster of their own get one, called `near-N`."""
     rows = (*dataset.train, *(dataset.test or ()))
     size = Counter(dataset.near)
@@ -91,7 +93,7 @@ def _cut_test(
     # A label of three rows or more has one in test, so that its recall can be told at all.
     quota = _rounded({s: share * n for s, n in counts.items()}, total, {s: n - 1 for s, n in counts.items()})
     quota = {s: max(n, min(1, counts[s] // 3)) for s, n in quota.items()}
-    parts = _assign(rows, strata, {"test": quota}, rng)
+    parts = assign(rows, strata, {"test": quota}, rng)
     test = tuple(row for row, part in zip(rows, parts, strict=True) if part == "test")
     notes.append(f"There is no test file, so {len(test)} of {len(rows)} rows were kept apart as the test, by seed.")
     return tuple(row for row, part in zip(rows, parts, strict=True) if part != "test"), test
@@ -112,14 +114,14 @@ def _cut_dev_and_hold(
     n_dev = min(n_dev, sum(both.values()) - 1)
     dev = _rounded({s: n_dev * per_row * n for s, n in counts.items()}, round(n_dev), both)
     hold = {s: both[s] - dev[s] for s in counts}
-    parts = _assign(rows, strata, {"dev": dev, "hold": hold}, rng)
+    parts = assign(rows, strata, {"dev": dev, "hold": hold}, rng)
     dealt = {
         name: [row for row, part in zip(rows, parts, strict=True) if part == name] for name in ("train", "hold", "dev")
     }
     short = [name for name in ("train", "hold", "dev") if not dealt[name]]
     if short:
-        bundles = len(_bundles(rows))
-        together = f" (which come in {bundles} clusters that stay whole)" if bundles < len(rows) else ""
+        alone = len(bundles(rows))
+        together = f" (which come in {alone} clusters that stay whole)" if alone < len(rows) else ""
         raise DataError(
             f"{len(rows)} rows{together} are too few to cut train, hold and dev from: nothing is left for"
             f" {' and '.join(short)}. Add rows{', or take `cluster` out of the columns' if together else ''}."
@@ -145,7 +147,7 @@ def _rounded(exact: Mapping[str, float], total: int, most: Mapping[str, int]) ->
     return found
 
 
-def _bundles(rows: Sequence[Example]) -> list[Bundle]:
+def bundles(rows: Sequence[Example]) -> list[Bundle]:
     """Rows that must stay together, in order of their first row."""
     home: dict[str, list[int]] = defaultdict(list)
     for position, row in enumerate(rows):
@@ -153,7 +155,7 @@ def _bundles(rows: Sequence[Example]) -> list[Bundle]:
     return [tuple(bundle) for bundle in home.values()]
 
 
-def _assign(
+def assign(
     rows: Sequence[Example],
     strata: Callable[[Example], str],
     quotas: Mapping[str, Mapping[str, int]],
@@ -165,9 +167,9 @@ def _assign(
     labels; those left over, to one that lacks as many rows of whatever label; and a part that got nothing, because
     every bundle is larger than it should be, gets the smallest one.
     """
-    bundles = _bundles(rows)
-    rng.shuffle(bundles)
-    needs = {bundle: Counter(strata(rows[position]) for position in bundle) for bundle in bundles}
+    found = bundles(rows)
+    rng.shuffle(found)
+    needs = {bundle: Counter(strata(rows[position]) for position in bundle) for bundle in found}
     left = {name: Counter(quota) for name, quota in quotas.items()}
     spare = Counter(map(strata, rows))
     home: dict[Bundle, str] = {}
@@ -178,7 +180,7 @@ def _assign(
         spare.subtract(needs[bundle])
 
     def free() -> list[Bundle]:
-        return [b for b in bundles if b not in home and all(spare[s] > n for s, n in needs[b].items())]
+        return [b for b in found if b not in home and all(spare[s] > n for s, n in needs[b].items())]
 
     for bundle in free():
         for name, quota in left.items():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..log import Born, Ended, Measured, RunLog, TestOpened
+from ..log import Born, Ended, Measured, Rung, RunLog, TestOpened, Twins
 from ..stats.intervals import Interval
 from . import sentences
 from .entries import Entry, entries
@@ -38,7 +38,22 @@ def decide(log: RunLog) -> Verdict:
         minimum_detectable_difference=None if detectable is None else rounded(detectable),
         test_looks=max((event.looks for event in log.of(TestOpened)), default=0),
         budget=_budget(log),
+        noise_floor=_noise_floor(case),
     )
+
+
+def _noise_floor(case: Case) -> dict[str, Any] | None:
+    """The null pair of the race; where it had none, two seeds of the best on the items of the claim."""
+    for event in case.log.of(Twins):
+        ends = {"difference": event.difference, "low": event.low, "high": event.high, "discordance": event.discordance}
+        found = {name: rounded(number) for name, number in ends.items()}
+        return {"candidate": event.trial, **found, "n": event.items, "examples": event.examples}
+    for trial in case.ranked:
+        gap = case.claim.between_seeds(trial)
+        if gap is not None:
+            ends = {"difference": gap.value, "low": gap.low, "high": gap.high, "discordance": gap.discordance}
+            return {"candidate": trial, **{name: rounded(number) for name, number in ends.items()}, "n": gap.n}
+    return None
 
 
 def _leaderboard(case: Case) -> list[dict[str, Any]]:
@@ -108,7 +123,7 @@ def _value(case: Case, trial: str) -> dict[str, float]:
 def _budget(log: RunLog) -> dict[str, Any]:
     """What was planned and what was spent. A race that has not ended, or was resumed, is summed up from its events."""
     ended = log.of(Ended)
-    events = [e for e in log.events if isinstance(e, Born | Measured)]
+    events = [e for e in log.events if isinstance(e, Born | Measured | Rung | Twins)]
     worked = sum(event.seconds for event in events)
     usage: Mapping[str, float] = ended[-1].usage if ended else _summed([event.usage for event in events])
     tokens = sum(usage.get(key, 0) for key in ("tokens_in", "tokens_out", "tokens_trained"))

@@ -73,12 +73,12 @@ def _entry(log: RunLog, trial: str) -> Entry:
     births = [e for e in log.of(Born) if e.trial == trial]
     measured = [e for e in log.of(Measured) if e.trial == trial]
     used: list[Born | Measured] = [*births, *measured]
-    born = births[-1] if births else None
+    born = log.born(trial)
     left = next((e for e in reversed(log.of(Left)) if e.trial == trial), None)
     about = born or left
     status, why = _standing(log, trial, left)
     probes = {e.probe: dict(e.values) for e in log.of(Probed) if e.trial == trial}
-    newest = [e for e in measured if (e.candidate, e.split) == (measured[-1].candidate, measured[-1].split)]
+    newest = [e for e in measured if e.split == measured[-1].split]
     items, usd = sum(e.items for e in measured), sum(e.usage.get("usd", 0.0) for e in measured)
     usd_per_1k = 1000 * usd / items if usd else None
     broken, unchecked = _limits(log, born, probes, usd_per_1k)
@@ -90,8 +90,8 @@ def _entry(log: RunLog, trial: str) -> Entry:
         settings=dict(born.settings) if born else {},
         status=status,
         why=why,
-        seeds=len({e.seed for e in newest}),
-        adapt_seconds=round(float(sum(e.seconds for e in births)), 3),
+        seeds=_seeds(births, newest),
+        adapt_seconds=round(float(sum(e.seconds for e in births if e.stage != "fold" and e.seed == births[0].seed)), 3),
         bytes=born.bytes if born else 0,
         tokens={
             short: round(sum(e.usage.get(f"tokens_{short}", 0) for e in used)) for short in ("in", "out", "reused")
@@ -102,6 +102,13 @@ def _entry(log: RunLog, trial: str) -> Entry:
         broken=tuple(broken),
         unchecked=tuple(unchecked),
     )
+
+
+def _seeds(births: list[Born], newest: list[Measured]) -> int:
+    """Under how many seeds it was measured; one that came to the same candidate answered with it."""
+    answered = {e.candidate for e in newest}
+    final = {e.seed for e in births if e.stage == "final" and e.candidate in answered}
+    return len({e.seed for e in newest} | final)
 
 
 def _standing(log: RunLog, trial: str, left: Left | None) -> tuple[str, str]:

@@ -2,18 +2,21 @@
 
 A failed item has no score. It is counted and shown, and two candidates are compared on the items that both answered, so
 that failing is never a gain. A metric with a `total` (macro F1) is computed again from the answers in the log.
+
+A trial's value is its mean over seeds; intervals cross seeds and items, and know of folds (`stats.crossed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..candidate import Prediction
 from ..log import Row, RunLog, SplitName
-from ..stats.intervals import Interval, mean_interval, total_interval
+from ..stats.crossed import Ends, over_folds, over_seeds
+from ..stats.intervals import Interval, mean_interval, total_interval, units_of
 from ..stats.paired import Difference, bootstrap_difference, difference
 from ..task import Example, Target
 
@@ -53,23 +56,34 @@ def scale_of(log: RunLog) -> Scale:
 
 @dataclass(frozen=True)
 class Results:
-    """What every trial answered on one split, by trial and item, items in the log's order."""
+    """What every trial answered on one split, by trial and item, items in the log's order.
+
+    `rows` are those of the first seed, which is the one that is shipped; `again` those of further seeds that answered
+    all of the same items. `folds` is 0 where there are none; there, seeds are repeats.
+    """
 
     split: SplitName
     scale: Scale
     items: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, Mapping[str, Row]]
     kind: str
+    again: Mapping[str, Sequence[Mapping[str, Row]]] = field(default_factory=dict)
+    folds: int = 0
     _intervals: dict[str, Interval | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def read(cls, log: RunLog, split: SplitName) -> Results:
-        """The newest candidate's results of every trial."""
+        """The results of every trial."""
         items = {str(item["id"]): item for item in log.started.items if item["split"] == split}
-        found = log.results(split)
-        rows = {trial: {i: by_item[i] for i in items if i in by_item} for trial, by_item in found.items()}
-        kept = {trial: by_item for trial, by_item in rows.items() if by_item}
-        return cls(split, scale_of(log), items, kept, str(log.started.task.get("kind", "")))
+        rows: dict[str, Mapping[str, Row]] = {}
+        again: dict[str, Sequence[Mapping[str, Row]]] = {}
+        for trial, by_seed in log.seeds(split).items():
+            first, *more = ({i: found[i] for i in items if i in found} for found in by_seed)
+            if first:
+                rows[trial] = first
+                again[trial] = [other for other in more if other.keys() == first.keys()]
+        folds = int(log.started.plan.get("folds") or 0) if split == "test" else 0
+        return cls(split, scale_of(log), items, rows, str(log.started.task.get("kind", "")), again, folds)
 
     @cached_property
     def total(self) -> Total | None:
@@ -79,13 +93,18 @@ class Results:
         metric = open_metric(self.scale.metric)
         return metric if isinstance(metric, Total) else None
 
+    def seeds(self, trial: str) -> int:
+        """Under how many seeds it answered all items."""
+        return 1 + len(self.again.get(trial, ())) if trial in self.rows else 0
+
     def failed(self, trial: str) -> int:
-        """How many items it failed on."""
+        """How many items it failed on, under the first seed."""
         return sum(row.score is None for row in self.rows.get(trial, {}).values())
 
     def answered(self, trial: str) -> list[str]:
-        """The items that it did not fail on."""
-        return [item for item, row in self.rows.get(trial, {}).items() if row.score is not None]
+        """The items that it did not fail on, under any seed."""
+        every = [self.rows.get(trial, {}), *self.again.get(trial, ())]
+        return [item for item in every[0] if all(rows[item].score is not None for rows in every)]
 
     def shared(self, trials: Sequence[str]) -> list[str]:
         """The items that all of these answered."""
@@ -93,10 +112,15 @@ class Results:
         return [item for item in self.items if sets and all(item in found for found in sets)]
 
     def value(self, trial: str, items: Sequence[str]) -> float:
-        """The metric over these items, all of them answered."""
+        """The metric over these items, all of them answered: the mean over seeds."""
+        by_seed = self.by_seed(trial, items)
+        return sum(by_seed) / len(by_seed)
+
+    def by_seed(self, trial: str, items: Sequence[str]) -> list[float]:
+        """The metric over these items under each seed."""
         if self.total is not None:
-            return self.total.total(*self._pairs(trial, items))
-        return sum(self._scores(trial, items)) / len(items)
+            return [self.total.total(*self._pairs(rows, items)) for rows in self._every(trial)]
+        return [sum(rows[item].score or 0.0 for item in items) / len(items) for rows in self._every(trial)]
 
     def interval(self, trial: str) -> Interval | None:
         """The metric over all items that it answered; None when there is none."""
@@ -110,44 +134,77 @@ class Results:
         if not items:
             return None
         better, worse = (a, b) if self.scale.higher_is_better else (b, a)
-        bounds = (self.scale.low, self.scale.high)
+        found = self._of_items(better, worse, items)
+        span = self.scale.high - self.scale.low
+        ends = self._crossed(found.value, Ends(found.low, found.high, found.p), [a, b], items, (-span, span))
+        return Difference(found.value, ends.low, ends.high, ends.p, found.n, found.discordance)
+
+    def between_seeds(self, trial: str) -> Difference | None:
+        """The first seed's item scores against the second's; None where they are one candidate or there is no
+        second."""
+        items = self.answered(trial)
+        every = self._every(trial)[:2] if items else []
+        if len(every) < 2 or every[0] is every[1] or all(every[0][i].answer == every[1][i].answer for i in items):
+            return None
+        first, second = ([rows[item].score or 0.0 for item in items] for rows in every)
+        return difference(first, second, self._clusters(items), bounds=(self.scale.low, self.scale.high))
+
+    def _of_items(self, a: str, b: str, items: Sequence[str]) -> Difference:
+        """a minus b as if there were no luck but that of the items."""
+        bounds, clusters = (self.scale.low, self.scale.high), self._clusters(items)
         if self.total is None:
-            left, right = self._scores(better, items), self._scores(worse, items)
-            return difference(left, right, self._clusters(items), bounds=bounds)
-        total = self.total
-        examples, of_better = self._pairs(better, items)
-        _, of_worse = self._pairs(worse, items)
-
-        def statistic(at: NDArray[np.intp]) -> float:
-            drawn = [examples[i] for i in at]
-            return total.total(drawn, [of_better[i] for i in at]) - total.total(drawn, [of_worse[i] for i in at])
-
-        return bootstrap_difference(statistic, len(items), self._clusters(items), bounds=bounds)
+            return difference(self._scores(a, items), self._scores(b, items), clusters, bounds=bounds)
+        left, right = self._statistic(a, items), self._statistic(b, items)
+        return bootstrap_difference(lambda at: left(at) - right(at), len(items), clusters, bounds=bounds)
 
     def _interval(self, trial: str) -> Interval | None:
         items = self.answered(trial)
         if not items:
             return None
-        bounds = (self.scale.low, self.scale.high)
+        bounds, clusters = (self.scale.low, self.scale.high), self._clusters(items)
         if self.total is None:
-            return mean_interval(self._scores(trial, items), self._clusters(items), bounds=bounds)
-        total = self.total
-        examples, predictions = self._pairs(trial, items)
+            found = mean_interval(self._scores(trial, items), clusters, bounds=bounds)
+        else:
+            found = total_interval(self._statistic(trial, items), len(items), clusters, bounds=bounds)
+        ends = self._crossed(found.value, Ends(found.low, found.high, 1.0), [trial], items, bounds)
+        return Interval(found.value, ends.low, ends.high, found.n)
 
-        def statistic(at: NDArray[np.intp]) -> float:
-            return total.total([examples[i] for i in at], [predictions[i] for i in at])
+    def _crossed(
+        self, value: float, ends: Ends, trials: Sequence[str], items: Sequence[str], bounds: tuple[float, float]
+    ) -> Ends:
+        """The ends, made wide enough for folds or seeds, where there are any."""
+        if self.folds:
+            return over_folds(value, ends, self.folds, min(map(self.seeds, trials)), bounds)
+        if all(self.seeds(trial) == 1 for trial in trials):
+            return ends
+        units = len(units_of(len(items), self._clusters(items)))
+        return over_seeds(value, ends, units, [self.by_seed(trial, items) for trial in trials], bounds)
 
-        return total_interval(statistic, len(items), self._clusters(items), bounds=bounds)
+    def _every(self, trial: str) -> list[Mapping[str, Row]]:
+        return [self.rows[trial], *self.again.get(trial, ())]
 
     def _scores(self, trial: str, items: Sequence[str]) -> list[float]:
-        scores = [self.rows[trial][item].score for item in items]
-        return [score for score in scores if score is not None]
+        """Of each item, the mean over seeds."""
+        every = self._every(trial)
+        return [sum(rows[item].score or 0.0 for rows in every) / len(every) for item in items]
+
+    def _statistic(self, trial: str, items: Sequence[str]) -> Callable[[NDArray[np.intp]], float]:
+        """The metric on drawn positions of these items: the mean over seeds."""
+        total = self.total
+        assert total is not None
+        every = [self._pairs(rows, items) for rows in self._every(trial)]
+
+        def statistic(at: NDArray[np.intp]) -> float:
+            found = [total.total([e[i] for i in at], [p[i] for i in at]) for e, p in every]
+            return sum(found) / len(found)
+
+        return statistic
 
     def _clusters(self, items: Sequence[str]) -> list[str | None]:
         return [self.items[item].get("cluster") for item in items]
 
-    def _pairs(self, trial: str, items: Sequence[str]) -> tuple[list[Example], list[Prediction]]:
-        rows = [self.rows[trial][item] for item in items]
+    def _pairs(self, found: Mapping[str, Row], items: Sequence[str]) -> tuple[list[Example], list[Prediction]]:
+        rows = [found[item] for item in items]
         examples = [Example(item, {}, self._target(self.items[item].get("target"))) for item in items]
         return examples, [Prediction(row.answer, row.nats, row.confidence) for row in rows]
 

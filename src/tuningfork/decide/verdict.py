@@ -22,6 +22,7 @@ class Verdict:
     `outcome`: `clear` when the best is shown better than the best of every other family (than every other candidate,
     where there is one family only); `none` when there is nothing to choose between or nothing is shown to beat a
     baseline; else `close`. `indistinguishable` are those not shown worse than the best, which never means equal.
+    `noise_floor`: what one road, taught twice, differs from itself by.
     """
 
     task: str
@@ -40,6 +41,7 @@ class Verdict:
     minimum_detectable_difference: float | None
     test_looks: int
     budget: Mapping[str, Any]
+    noise_floor: Mapping[str, Any] | None = None
     version: int = VERDICT_VERSION
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,8 +18,8 @@ Kind = Literal["causal", "encoder", "seq2seq"]
 class Weights:
     """A model in memory. `net` is the whole module, `body` the part that gives hidden states (an encoder-decoder's
     encoder). `decoder_start` is the token that an encoder-decoder's answers begin after; `notes` are for the user;
-    `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn. `output` is a
-    packed copy of the output layer's weights (`linear.py`), and the address of those it was made of."""
+    `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn. `output` is
+    a packed copy of the output layer's weights (`linear.py`), and the address of those it was made of."""
 
     net: Any
     tokenizer: Any

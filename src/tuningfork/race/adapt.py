@@ -1,59 +1,96 @@
-"""Let methods make their candidates, each within its share. Whatever a method raises ends its own trial only."""
+"""Every trial adapts once in the race, and the finalists again: on train and dev together, then under further seeds."""
 
 from __future__ import annotations
 
-import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from ..candidate import Candidate
-from ..errors import TuningforkError
-from ..log import Noted, Stage, Trained, born_event
-from ..method import Bench, Chain, Known, Method, Share, settings
+from ..log import Born, born_event
+from ..method import settings
 from ..model import Usage
 from . import plan as plan_
 from .aside import dealt
-from .measure import measure, spent
-from .meter import Meter, MeteredModels
+from .make import Lesson, Made, make
+from .measure import measure
 from .plan import Trial
-from .state import Race
+from .rungs import climb
+from .state import Race, Take
 
 LAST_BEGIN = 0.85
 """When the wall clock has used so much of the budget, nothing is adapted again: the test comes first."""
-REAL_OVER_PLANNED = 2.5
-"""A share may take this many times its planned seconds on the wall before the clock ends it."""
 
 
 def adapt_all(it: Race) -> None:
-    """Every trial once, cheapest kind first, each measured on the first block at once, so that an answer stands
-    early."""
+    """Every trial once, cheapest kind first, each measured on the first block at once, so that an answer stands early;
+    then it climbs its rungs."""
+    take = Take("race", it.task.seed)
     for index, trial in enumerate(it.trials):
         if not it.is_in(trial):
             continue
-        if not it.is_born(trial, "race"):
+        if not it.is_born(trial, take):
             if it.late:
                 it.leave(trial, "paused", "The part of the budget that is for racing was used up before its turn.")
                 continue
-            _adapt(it, trial, "race", _race_share(it, trial, it.trials[index:]))
+            adapt(it, trial, take, race_share(it, trial, it.trials[index:]))
         if it.is_in(trial) and it.split.dev:
-            measure(it, trial, "race", "dev", 0, it.split.dev[: it.plan.block_items])
+            measure(it, trial, take, "dev", 0, it.split.dev[: it.plan.block_items])
+            climb(it, trial)
 
 
 def adapt_again(it: Race, finalists: Sequence[Trial]) -> None:
     """The finalists once more, on train and dev together. One that can't be goes on as it is. What is made of others'
     candidates comes last, and is given their newest."""
+    take = Take("final", it.task.seed)
     for trial in sorted(finalists, key=lambda trial: trial.waits):
-        if it.is_born(trial, "final"):
+        if it.is_born(trial, take):
             continue
         if it.spent_share < LAST_BEGIN:
-            _adapt(it, trial, "final", _final_share(it, trial, finalists))
+            adapt(it, trial, take, _final_share(it, trial, finalists))
         else:
-            it.standing.write(Noted(f"By the clock there was no time to adapt {trial.name} again on train and dev."))
+            it.standing.note(f"By the clock there was no time to adapt {trial.name} again on train and dev.")
             _keep_first_form(it, trial, {**asdict(Usage()), "planned": 0.0, "wall": 0.0})
 
 
-def _race_share(it: Race, trial: Trial, rest: Sequence[Trial]) -> float:
+def adapt(it: Race, trial: Trial, take: Take, planned_seconds: float) -> None:
+    """One candidate, born into the log; or the reason why there is none."""
+    it.doing(f"{trial.name}: {_DOING[take.stage]}" + (f", fold {take.fold + 1}" if take.stage == "fold" else ""))
+    lesson = lesson_of(it, trial, take)
+    made = make(it, trial, take, lesson, planned_seconds)
+    if made.candidate is None:
+        _fell(it, trial, take, made)
+        return
+    first = _first(it, trial)
+    event = born_event(
+        trial.name,
+        made.candidate,
+        parents=(first.candidate,) if first and take.stage == "final" else (),
+        method=trial.method.name,
+        model=trial.model or "",
+        family=trial.method.family,
+        settings=settings(trial.method),
+        stage=take.stage,
+        seed=take.seed,
+        fold=take.fold,
+        examples_used=len(lesson.train),
+        examples_chosen_on=len(lesson.hold),
+        seconds=round(made.seconds, 3),
+        usage=made.usage,
+    )
+    it.standing.add_born(event, made.candidate)
+
+
+_DOING = {"race": "adapting", "final": "adapting again on all but the test", "fold": "adapting without the items"}
+
+
+def lesson_of(it: Race, trial: Trial, take: Take) -> Lesson:
+    """What a take learns from. In the final, dev has done its work of choosing and joins train."""
+    if take.stage == "final":
+        return Lesson((*it.split.train, *it.split.dev), it.split.hold)
+    part = it.split.folds[take.seed - it.task.seed][take.fold] if take.stage == "fold" else it.split
+    return Lesson(*dealt(part.train, part.hold, trial, it.trials))
+
+
+def race_share(it: Race, trial: Trial, rest: Sequence[Trial]) -> float:
     """Planned seconds for a trial's first adapting; what others left unused comes to those after them."""
     left = max(0.0, it.plan.race_seconds - it.standing.planned)
     for_training = it.plan.race_seconds * plan_.TUNE_SHARE if any(t.trains for t in rest) else 0.0
@@ -66,128 +103,41 @@ def _race_share(it: Race, trial: Trial, rest: Sequence[Trial]) -> float:
 
 def _final_share(it: Race, trial: Trial, finalists: Sequence[Trial]) -> float:
     """Planned seconds for adapting again: as much as the first time and a half, or an equal part of what may go into it
-    where all of that is more than half of what is left."""
-    first = {t.name: max(1.0, it.standing.born[t.name, "race"].usage.get("planned", 0.0)) for t in finalists}
+    where all of that is more than half of what is left. Where there is room for several seeds, each gets its part."""
+    first = {t.name: _first_cost(it, t) for t in finalists}
     waiting = sum(first[t.name] for t in finalists if not it.is_born(t, "final"))
     room = max(0.0, it.plan.seconds - it.standing.planned) * 0.5
-    return first[trial.name] * min(1.5, room / waiting)
+    seeds = max(1, min(it.plan.seeds, int(room / waiting)))
+    return first[trial.name] * min(1.5, room / (waiting * seeds))
 
 
-def _adapt(it: Race, trial: Trial, stage: Stage, planned_seconds: float) -> None:
-    it.doing(f"{trial.name}: {'adapting' if stage == 'race' else 'adapting again on train and dev together'}")
-    meter = Meter(it.plan.rates, planned_seconds, max(5.0, planned_seconds * REAL_OVER_PLANNED))
-    meter.on_tuned = lambda recipe, tuned: it.standing.write(
-        Trained(
-            trial.name,
-            stage,
-            asdict(recipe),
-            tuple(asdict(point) for point in tuned.curve),
-            tuned.why_stopped,
-            asdict(tuned.usage),
-            tuned.notes,
-        )
-    )
-    bench = _bench(it, trial, stage, meter)
-    start = time.perf_counter()
-    before = _first_part(it, trial, stage)
-    try:
-        candidate = trial.method(trial.start, bench) if before is None else before[0](before[1], bench)
-    except TuningforkError as error:
-        _fell(it, trial, stage, str(error), "", spent(meter, start))
-        return
-    except Exception as error:  # a method is anybody's code: its crash is its own end, with its reason, not the race's
-        why = f"It crashed: {type(error).__name__}: {error}"
-        _fell(it, trial, stage, why, traceback.format_exc(), spent(meter, start))
-        return
-    event = born_event(
-        trial.name,
-        candidate,
-        parents=tuple(filter(None, [_parent(it, trial, stage)])),
-        method=trial.method.name,
-        model=trial.model or "",
-        family=trial.method.family,
-        settings=settings(trial.method),
-        stage=stage,
-        seed=it.task.seed,
-        examples_used=len(bench.train),
-        examples_chosen_on=len(bench.hold),
-        seconds=round(time.perf_counter() - start + (before[2] if before else 0.0), 3),
-        usage=spent(meter, start),
-    )
-    it.standing.add_born(event, candidate)
+def _first_cost(it: Race, trial: Trial) -> float:
+    first = _first(it, trial)
+    return max(1.0, first.usage.get("planned", 0.0) if first else 0.0)
 
 
-def _first_part(it: Race, trial: Trial, stage: Stage) -> tuple[Method, Candidate, float] | None:
-    """Where the first part of a chain has run as a trial of its own: the rest of the chain, that trial's candidate and
-    its seconds. The same method on the same bench gives the same candidate, so it is not run twice."""
-    if not isinstance(trial.method, Chain):
-        return None
-    name = f"{trial.method.first.name}@{trial.model}"
-    candidate = it.standing.candidate(name, stage)
-    if candidate is None:
-        return None
-    return trial.method.second, candidate, it.standing.born[name, stage].seconds
+def _first(it: Race, trial: Trial) -> Born | None:
+    """The first candidate of a trial."""
+    born = it.standing.born
+    return born.get((trial.name, "race")) or born.get((trial.name, "fold"))
 
 
-def _parent(it: Race, trial: Trial, stage: Stage) -> str | None:
-    before = it.standing.born.get((trial.name, "race"))
-    return before.candidate if before and stage == "final" else None
-
-
-def _bench(it: Race, trial: Trial, stage: Stage, meter: Meter) -> Bench:
-    """What the method is given."""
-
-    def left() -> Share:
-        return meter.left(trial.model)
-
-    train, hold = dealt(it.split, trial, it.trials, stage)
-    return Bench(
-        task=it.task,
-        train=train,
-        hold=hold,
-        models=MeteredModels(tuple(it.capabilities), it.open_model, meter),
-        metric=it.metric,
-        left=left,
-        seed=it.task.seed,
-        rung=0 if stage == "race" else 1,
-        unlabelled=it.split.unlabelled,
-        documents=it.split.documents,
-        known=_known(it),
-        mine=it.standing.candidate(trial.name, "race") if stage == "final" else None,
-        capabilities=it.capabilities,
-        spent=lambda: meter.spent_seconds,
-    )
-
-
-def _known(it: Race) -> tuple[Known, ...]:
-    """Candidates born so far, best dev mean first; ties in order of birth. Of one that was adapted again, the newest
-    with the value of the one that was raced."""
-    found = []
-    for trial, stage in list(it.standing.born):
-        scores = it.standing.scores.get(it.standing.where(trial, stage, "dev"), {}).values()
-        answered = [score for score in scores if score is not None]
-        candidate = it.standing.candidate(trial, stage)
-        if stage == "race" and answered and candidate is not None:
-            newest = it.standing.candidate(trial, "final")
-            value = sum(answered) / len(answered)
-            found.append(Known(trial, newest or candidate, value, candidate if newest else None))
-    sign = -1 if it.metric.higher_is_better else 1
-    return tuple(sorted(found, key=lambda known: sign * known.value))
-
-
-def _fell(it: Race, trial: Trial, stage: Stage, why: str, detail: str, usage: Mapping[str, float]) -> None:
-    if stage == "race":
-        it.leave(trial, "failed", why, detail=detail, usage=usage)
-        return
-    it.standing.write(Noted(f"{trial.name} could not be adapted again for the final ({why}); its first form went on."))
-    _keep_first_form(it, trial, usage)
+def _fell(it: Race, trial: Trial, take: Take, made: Made) -> None:
+    if take.seed != it.task.seed:
+        it.standing.note(f"{trial.name} could not be adapted under seed {take.seed} ({made.why}).", made.usage)
+    elif take.stage != "final":
+        it.leave(trial, "failed", made.why, detail=made.detail, usage=made.usage)
+    else:
+        it.standing.note(f"{trial.name} could not be adapted again for the final ({made.why}); its first form went on.")
+        _keep_first_form(it, trial, made.usage)
 
 
 def _keep_first_form(it: Race, trial: Trial, usage: Mapping[str, float]) -> None:
-    """The candidate of the race goes to the final as it is; `usage` is what the vain try cost."""
-    candidate = it.standing.candidate(trial.name, "race")
+    """The first candidate goes to the final as it is; `usage` is what the vain try cost."""
+    first = _first(it, trial)
+    assert first is not None
+    candidate = it.standing.candidate(trial.name, first.stage)
     assert candidate is not None
-    first = it.standing.born[trial.name, "race"]
     event = born_event(
         trial.name,
         candidate,

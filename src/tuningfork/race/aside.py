@@ -10,29 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..log import Stage
-from ..task import Example, Split
+from ..task import Example
 from .plan import Trial
 
 EVERY, MOST = 4, 500
 Examples = tuple[Example, ...]
 
 
-def dealt(split: Split, trial: Trial, trials: Sequence[Trial], stage: Stage) -> tuple[Examples, Examples]:
-    """What a trial learns from and what it chooses on. In the final, dev has done its work of choosing and joins train;
-    nothing is kept from anybody."""
-    if stage == "final":
-        return (*split.train, *split.dev), split.hold
-    aside = kept_aside(split, trials)
+def dealt(train: Examples, hold: Examples, trial: Trial, trials: Sequence[Trial]) -> tuple[Examples, Examples]:
+    """What a trial learns from and what it chooses on, before the final; there nothing is kept from anybody."""
+    aside = kept_aside(train, trials)
     kept = {example.id for example in aside}
-    train = tuple(example for example in split.train if example.id not in kept)
-    return train, aside if trial.waits else split.hold
+    rest = tuple(example for example in train if example.id not in kept)
+    return rest, aside if trial.waits else hold
 
 
-def kept_aside(split: Split, trials: Sequence[Trial]) -> Examples:
-    """The train examples that only roads made of others' candidates see in the race; none where there is no such
+def kept_aside(train: Examples, trials: Sequence[Trial]) -> Examples:
+    """The train examples that only roads made of others' candidates see before the final; none where there is no such
     road."""
     if not any(trial.waits for trial in trials):
         return ()
-    alone = [example for example in split.train if example.cluster is None]
+    alone = [example for example in train if example.cluster is None]
     return tuple(alone[:: max(EVERY, -(-len(alone) // MOST))])

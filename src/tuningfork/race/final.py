@@ -1,17 +1,22 @@
-"""The final: choose who goes, adapt them again with dev joined to train, open the test once, probe."""
+"""The final: choose who goes, adapt them again with dev joined to train, open the test once, repeat both under further
+seeds, probe.
+
+What is shipped is the candidate of the first seed; the others tell how much of its value is luck. Which trials get
+further seeds is decided on the planned clock: what costs next to nothing always does, others where there is room.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-from ..log import Finalists, Noted, Probed, TestOpened
+from ..log import Finalists, Probed, TestOpened
 from ..task import Example
-from .adapt import adapt_again
+from .adapt import LAST_BEGIN, adapt, adapt_again
 from .finalists import choose
 from .measure import measure
 from .plan import Trial
-from .state import Race
+from .state import Race, Take
 
 FEWEST_TEST_ITEMS = 50
 TEST_BLOCKS = 8
@@ -29,21 +34,68 @@ def choose_finalists(it: Race) -> list[Trial]:
 
 
 def final(it: Race, finalists: Sequence[Trial], looks: int) -> None:
-    """Adapt the finalists again, open the test once, and probe. Without finalists the test stays closed."""
+    """Adapt the finalists again, open the test once, do both under further seeds, and probe. Without finalists the test
+    stays closed."""
     if not finalists:
         return
     adapt_again(it, finalists)
     test = _test_items(it, finalists)
     if test and it.standing.test_items is None:
         it.standing.write(TestOpened(len(test), len(it.split.test), looks))
-    size = it.plan.block_items * TEST_BLOCKS
-    for block, begin in enumerate(range(0, len(test), size)):
-        for trial in finalists:
-            if not _failed(it, trial):
-                measure(it, trial, "final", "test", block, test[begin : begin + size])
+    _ask(it, finalists, Take("final", it.task.seed), test)
+    _under_further_seeds(it, finalists, test)
+    probe_all(it, finalists)
+
+
+def probe_all(it: Race, finalists: Sequence[Trial]) -> None:
+    """Measure beside quality whoever did not break down."""
     for trial in finalists:
         if not _failed(it, trial):
             _probe(it, trial)
+
+
+def _ask(it: Race, trials: Sequence[Trial], take: Take, test: Sequence[Example]) -> None:
+    """The test, block by block."""
+    size = it.plan.block_items * TEST_BLOCKS
+    for block, begin in enumerate(range(0, len(test), size)):
+        for trial in trials:
+            if not _failed(it, trial):
+                measure(it, trial, take, "test", block, test[begin : begin + size])
+
+
+def _under_further_seeds(it: Race, finalists: Sequence[Trial], test: Sequence[Example]) -> None:
+    """Adapt and test again, seed by seed, the cheapest first, whoever there is room for."""
+    by_cost = sorted(finalists, key=lambda t: (_cost_of_a_seed(it, t), t.name))
+    for seed in range(it.task.seed + 1, it.task.seed + it.plan.seeds):
+        for trial in by_cost:
+            take = Take("final", seed)
+            if not it.is_born(trial, take):
+                if _failed(it, trial) or not _fits(it, trial):
+                    continue
+                adapt(it, trial, take, 1.5 * max(1.0, _adapting(it, trial)))
+            if it.is_born(trial, take):
+                _ask(it, [trial], take, test)
+
+
+def _fits(it: Race, trial: Trial) -> bool:
+    """Whether the plan has room for one more seed, and the clock has time."""
+    cost = _cost_of_a_seed(it, trial)
+    if not it.is_small(cost) and it.standing.planned + cost > it.plan.seconds:
+        return False
+    if it.spent_share >= LAST_BEGIN:
+        it.standing.note("By the clock there was no time to run finalists under all further seeds of the plan.")
+        return False
+    return True
+
+
+def _cost_of_a_seed(it: Race, trial: Trial) -> float:
+    """Planned seconds, as the first seed took."""
+    asked = it.standing.planned_measuring.get(it.standing.where(trial.name, "final", "test"), 0.0)
+    return _adapting(it, trial) + asked
+
+
+def _adapting(it: Race, trial: Trial) -> float:
+    return it.standing.born[trial.name, "final"].usage.get("planned", 0.0)
 
 
 def _failed(it: Race, trial: Trial) -> bool:
@@ -58,15 +110,13 @@ def _test_items(it: Race, finalists: Sequence[Trial]) -> list[Example]:
     fits = it.standing.test_items
     if fits is None:
         an_item = sum(_planned_an_item(it, t) for t in finalists)
-        room = max(it.plan.final_seconds * 0.4, it.plan.seconds - it.standing.planned)
+        room = max(it.plan.final_seconds * 0.4, it.plan.seconds - it.standing.planned - it.plan.seed_seconds)
         most = len(test) if an_item * len(test) <= room else max(FEWEST_TEST_ITEMS, int(room / an_item))
         fits = min(len(test), most)
         if fits < len(test):
-            it.standing.write(
-                Noted(
-                    f"The whole test split ({len(test)} items) did not fit the budget: {fits} were drawn by seed. "
-                    "A larger --budget runs all."
-                )
+            it.standing.note(
+                f"The whole test split ({len(test)} items) did not fit the budget: {fits} were drawn by seed. "
+                "A larger --budget runs all."
             )
     return [test[index] for index in sorted(random.Random(it.task.seed).sample(range(len(test)), fits))]
 
@@ -90,6 +140,6 @@ def _probe(it: Race, trial: Trial) -> None:
         try:
             values = probe(candidate, models, inputs)
         except Exception as error:  # a probe may be anybody's code, and no verdict hangs on one
-            it.standing.write(Noted(f"The probe {probe.name} could not measure {trial.name}: {error}"))
+            it.standing.note(f"The probe {probe.name} could not measure {trial.name}: {error}")
             continue
         it.standing.write(Probed(trial.name, name, probe.name, dict(values)))

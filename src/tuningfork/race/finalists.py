@@ -1,4 +1,5 @@
-"""Who goes to the final: the best of each family always, then the best of those still in, until the plan is full.
+"""Who goes to the final: the best of each family always, then the best of those still in, then of those that were
+paused because their learning curves may still overtake, until the plan is full.
 
 The best of a family goes also when its road is far behind, so that "prompt or fine-tune?" itself gets a tested answer.
 """
@@ -11,10 +12,13 @@ from ..metrics import Metric
 from .plan import Trial
 from .state import Standing
 
+BACK = ("dropped", "paused")
+"""Who has left with one of these may come back, as the best of its family or for its curve."""
+
 
 def choose(standing: Standing, trials: Sequence[Trial], metric: Metric, most: int) -> dict[str, str]:
     """Trial name -> why it goes, best dev mean first. What the user brought (`yours`) always goes."""
-    able = [t for t in trials if standing.left.get(t.name) is None or standing.left[t.name].status == "dropped"]
+    able = [t for t in trials if standing.left.get(t.name) is None or standing.left[t.name].status in BACK]
     # More items measured counts before the mean: a dropped one's mean stands on fewer.
     ranked = sorted(able, key=lambda t: (t.name in standing.left, -_mean(standing, t, metric)))
     chosen: dict[str, str] = {}
@@ -24,11 +28,12 @@ def choose(standing: Standing, trials: Sequence[Trial], metric: Metric, most: in
             chosen[trial.name] = "yours, raced unchanged"
         elif not any(why.endswith(f"of family {family}") for why in chosen.values()):
             chosen[trial.name] = f"best of family {family}"
-    for trial in ranked:
-        if len(chosen) >= most:
-            break
-        if trial.name not in chosen and trial.name not in standing.left and trial.method.family != "baseline":
-            chosen[trial.name] = "still in after the race on dev"
+    for status, why in (None, "still in after the race on dev"), ("paused", "its learning curve may still overtake"):
+        for trial in ranked:
+            left = standing.left.get(trial.name)
+            here = (left.status if left else None) == status and trial.method.family != "baseline"
+            if here and trial.name not in chosen and len(chosen) < most:
+                chosen[trial.name] = why
     return {t.name: chosen[t.name] for t in ranked if t.name in chosen}
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from ..candidate import Candidate
+from ..candidate import Candidate, Prediction
 from ..errors import MethodError
 from ..log import Measured, Row, SplitName, Stage
 from ..metrics import Metric
@@ -16,13 +16,15 @@ from ..predict import predict
 from ..task import Example
 from .meter import Meter, MeteredModels
 from .plan import Trial
-from .state import Race, Where
+from .state import Race, Take, Where
+
+Answered = tuple[Example, Prediction, float | None]
 
 
-def measure(it: Race, trial: Trial, stage: Stage, split: SplitName, block: int, items: Sequence[Example]) -> None:
+def measure(it: Race, trial: Trial, take: Stage | Take, split: SplitName, block: int, items: Sequence[Example]) -> None:
     """Log what a trial's candidate answers, unless that was done before. A candidate that breaks down has failed."""
-    candidate = it.standing.candidate(trial.name, stage)
-    where = it.standing.where(trial.name, stage, split)
+    candidate = it.standing.candidate(trial.name, take)
+    where = it.standing.where(trial.name, take, split)
     if candidate is None or block in it.standing.measured.get(where, set()):
         return
     it.doing(f"{trial.name}: {split} block {block + 1}, {len(items)} items")
@@ -30,7 +32,7 @@ def measure(it: Race, trial: Trial, stage: Stage, split: SplitName, block: int, 
     models = MeteredModels(tuple(it.capabilities), it.open_model, meter)
     start = time.perf_counter()
     try:
-        rows = _rows(it, where, candidate, models, block, items)
+        rows = [_row(where, block, found) for found in answered(it, candidate, models, items)]
     except Exception as error:  # a candidate may hold the user's own function, or a model may break down
         why = f"It broke down on {split}: {type(error).__name__}: {error}"
         it.leave(trial, "failed", why, detail=traceback.format_exc(), usage=spent(meter, start))
@@ -46,7 +48,7 @@ def measure(it: Race, trial: Trial, stage: Stage, split: SplitName, block: int, 
         value=sum(scores) / len(scores) if scores else 0.0,
         seconds=round(time.perf_counter() - start, 3),
         usage=spent(meter, start),
-        seed=it.task.seed,
+        seed=take.seed if isinstance(take, Take) else it.task.seed,
     )
     it.standing.add_rows(rows, event)
 
@@ -57,18 +59,19 @@ def spent(meter: Meter, start: float) -> dict[str, float]:
     return {**usage, "planned": round(meter.spent_seconds, 6), "wall": round(time.perf_counter() - start, 3)}
 
 
-def _rows(
-    it: Race, where: Where, candidate: Candidate, models: Mapping[str, Model], block: int, items: Sequence[Example]
-) -> list[Row]:
-    trial, name, split = where
-    rows = []
+def answered(
+    it: Race, candidate: Candidate, models: Mapping[str, Model], items: Sequence[Example]
+) -> Iterator[Answered]:
+    """Each item with its prediction and its score by the metric that decides; None where it failed. Raises MethodError
+    for a score outside the metric's range."""
     for example, p in zip(items, predict(candidate, models, [e.inputs for e in items]), strict=True):
-        score = None if p.failure else _checked(it.metric, float(it.metric.item(example, p)))
-        failure = f"{p.failure.kind}: {p.failure.message}" if p.failure else None
-        rows.append(
-            Row(trial, name, split, block, example.id, p.answer, score, p.confidence, failure, p.seconds, p.nats)
-        )
-    return rows
+        yield example, p, None if p.failure else _checked(it.metric, float(it.metric.item(example, p)))
+
+
+def _row(where: Where, block: int, found: Answered) -> Row:
+    (trial, name, split), (example, p, score) = where, found
+    failure = f"{p.failure.kind}: {p.failure.message}" if p.failure else None
+    return Row(trial, name, split, block, example.id, p.answer, score, p.confidence, failure, p.seconds, p.nats)
 
 
 def _checked(metric: Metric, score: float) -> float:

@@ -29,6 +29,7 @@ from ..model import (
     Usage,
 )
 from ..predict.prompt import default_template, plain_input, render, words_of
+from ..stats.power import minimum_detectable_difference
 from ..task import Budget, Message, Prompt, Split, Task
 from .meter import Rates
 
@@ -45,6 +46,16 @@ part."""
 READ_LEAST = 0.1
 """And so much of all that is left is its kind's in any case: where answers are written, measuring the first ones may
 have taken more than their kind's part."""
+FOLDS_SHARE = 0.75
+"""Of the budget, where there are folds: all of them, for every trial. The rest is for adapting on all examples."""
+SEEDS = 3
+RUNGS = (0.25, 0.5)
+"""Parts of train that a learning curve is measured at, beside all of it."""
+KEPT: Mapping[str, tuple[float, float]] = {"medium": (0.08, 0.12), "heavy": (0.12, 0.25)}
+"""Of the budget, kept for rungs and for further seeds of the final. A light one keeps nothing: there only what costs
+next to nothing is done."""
+USUAL_DISCORDANCE = 0.2
+"""The share of items that exactly one of two candidates gets right, before any was seen."""
 BLOCK_ITEMS = 32
 PROBE_INPUTS = 16
 PROBE_CALLS = 3
@@ -72,7 +83,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that fixes a race beside its seed. `seconds` is the budget on the planned clock."""
+    """All that fixes a race beside its seed. `seconds` is the budget on the planned clock.
+
+    `rungs` are the parts of train that curves are measured at, `rung_seconds` and `seed_seconds` what is kept for them
+    and for up to `seeds` seeds of a finalist; `folds` is 0 where there is a test of its own. `detectable` is the
+    smallest difference that the test shows in four cases of five, in the metric's units where it has a range.
+    """
 
     seconds: float
     rates: Mapping[str, Rates]
@@ -86,6 +102,12 @@ class Plan:
     finalists: int
     latency_requests: int
     budget: Mapping[str, Any]
+    rungs: tuple[float, ...] = ()
+    rung_seconds: float = 0.0
+    seeds: int = 1
+    seed_seconds: float = 0.0
+    folds: int = 0
+    detectable: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For the log."""
@@ -97,6 +119,7 @@ class Plan:
         fields = dict(data)
         fields["rates"] = {name: Rates(**rates) for name, rates in data["rates"].items()}
         fields["trials"] = tuple(data["trials"])
+        fields["rungs"] = tuple(data.get("rungs", ()))
         return cls(**fields)
 
 
@@ -156,20 +179,37 @@ def make(
         rates[name] = _probe(task, split, open_model(name), name, trains)
     seconds = _seconds(task.budget, rates)
     size = {"light": 5, "medium": 7, "heavy": 9}.get(task.budget.name, 5)
+    for_rungs, for_seeds = KEPT.get(task.budget.name, (0.0, 0.0))
+    folds = len(split.folds[0]) if split.folds else 0
+    race_share, final_share = (FOLDS_SHARE, 0.95 - FOLDS_SHARE) if folds else (0.95 - FINAL_SHARE, FINAL_SHARE)
     return Plan(
         seconds=seconds,
         rates=rates,
         trials=tuple(t.name for t in running),
         skipped=dict(skipped),
-        race_seconds=round(seconds * (0.95 - FINAL_SHARE), 1),
-        final_seconds=round(seconds * FINAL_SHARE, 1),
+        race_seconds=round(seconds * race_share, 1),
+        final_seconds=round(seconds * final_share, 1),
         block_items=BLOCK_ITEMS,
         dev_items=len(split.dev),
         test_items=len(split.test),
         finalists=size,
         latency_requests=50,
         budget=asdict(task.budget),
+        rungs=() if folds else RUNGS,
+        rung_seconds=round(seconds * for_rungs, 1),
+        seeds=SEEDS,
+        seed_seconds=round(seconds * for_seeds, 1),
+        folds=folds,
+        detectable=_detectable(len(split.test), split.folds),
     )
+
+
+def _detectable(items: int, folds: Sequence[Sequence[Any]]) -> float | None:
+    """What this many test items can show; folds that share their examples show less."""
+    if not items:
+        return None
+    wider = math.sqrt(1 / len(folds) + len(folds[0]) / (len(folds[0]) - 1)) if folds else 1.0
+    return round(wider * minimum_detectable_difference(items, USUAL_DISCORDANCE), 4)
 
 
 def _cheap_first(trial: Trial) -> tuple[bool, bool, bool, bool, int]:

@@ -3,17 +3,24 @@
 The test may be asked after every block (`stats.sequential`), with a promise over the whole race: the truly best trial
 is ever sent out with probability at most `DROP_ALPHA`. So every trial that was born counts in it to the end, also one
 that has left. The best of each family stays, however far behind.
+
+Learning curves cross: a road 30 points behind at 8 examples a label can lead at 64. So one that learns is dropped only
+where the optimistic end of its curve's forecast, at the examples that the final has, lies below the leader's lower end;
+else it is paused: measured no further on dev, but it may still go to the final.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from ..log import Noted
+from ..stats.curves import forecast
+from ..stats.intervals import mean_interval
 from ..stats.sequential import still_in
 from ..task import Example
 from .measure import measure
 from .plan import Trial
+from .rungs import climbs, points
 from .state import Race
 
 DROP_ALPHA = 0.05
@@ -25,7 +32,7 @@ def race_on_dev(it: Race) -> None:
     size, dev = it.plan.block_items, it.split.dev
     for block, begin in enumerate(range(0, len(dev), size)):
         if it.late and block:
-            it.standing.write(Noted(f"Racing stopped by the clock after {begin} of {len(dev)} dev items."))
+            it.standing.note(f"Racing stopped by the clock after {begin} of {len(dev)} dev items.")
             return
         for trial in it.trials:
             if it.is_in(trial) and it.is_born(trial, "race"):
@@ -63,9 +70,29 @@ def _drop(it: Race, items: Sequence[Example]) -> None:
         best_of.setdefault(born[index].method.family, index)
     for index, trial in enumerate(born):
         if alive[index] and not stays[index] and best_of[trial.method.family] != index:
-            _send_out(it, trial, born[leader], means[leader] - means[index], len(scores[index]))
+            least = mean_interval(scores[leader], bounds=bounds).low
+            _send_out(it, trial, born[leader], means[leader] - means[index], len(scores[index]), least)
 
 
-def _send_out(it: Race, trial: Trial, leader: Trial, gap: float, items: int) -> None:
-    why = f"Shown worse than {leader.name} by about {gap:.3f} after {items} dev items."
-    it.leave(trial, "dropped", why, evidence={"gap": round(gap, 4), "items": items, "alpha": DROP_ALPHA})
+def _send_out(it: Race, trial: Trial, leader: Trial, gap: float, items: int, least: float) -> None:
+    """Drop a trial, or pause it where its curve may still reach `least`, the lower end of the leader's mean."""
+    evidence = {"gap": round(gap, 4), "items": items, "alpha": DROP_ALPHA}
+    said = f"worse than {leader.name} by about {gap:.3f} after {items} dev items."
+    if climbs(trial):
+        examples = len(it.split.train) + len(it.split.dev)
+        reach = _reach(it, trial, examples, items)
+        evidence |= {"reach": round(reach, 4), "examples": examples, "leader_low": round(least, 4)}
+        if reach >= least:
+            why = f"Shown {said} Its learning curve may still reach the leader with {examples} examples."
+            it.leave(trial, "paused", why, evidence=evidence)
+            return
+    it.leave(trial, "dropped", f"Shown {said}", evidence=evidence)
+
+
+def _reach(it: Race, trial: Trial, examples: int, items: int) -> float:
+    """The optimistic end of what a trial's curve foretells; higher is better."""
+    low, high = it.metric.range
+    bounds = (low, high) if it.metric.higher_is_better else (-high, -low)
+    seen = points(it, trial)
+    spread = high - low if math.isfinite(high - low) else max(v for _, v in seen) - min(v for _, v in seen)
+    return forecast(seen, examples, bounds=bounds, error=spread / 2 / math.sqrt(items)).high

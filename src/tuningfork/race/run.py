@@ -1,5 +1,6 @@
 """The race, from beginning to end: adapt every trial once, measure them block by block on the same dev items in one
-order, choose the finalists, adapt these again with dev joined to train, open the test once, probe.
+order, choose the finalists, adapt these again with dev joined to train, open the test once, repeat that under further
+seeds, probe. Where examples are few, every road is taken fold by fold instead.
 
 Every step asks the log whether it has been done, so a stopped race goes on where it was. What a race must not touch, it
 is not given: methods, models and metrics come from outside, and it has never heard of any of them by name.
@@ -27,9 +28,11 @@ from .adapt import adapt_all
 from .aside import kept_aside
 from .environment import environment
 from .final import choose_finalists, final
+from .folds import cross_fit
 from .plan import Plan, Trial
 from .rounds import race_on_dev
 from .state import Cache, Race, Standing, Watch, need_started, now
+from .twins import twins
 
 SHOWN_CHARACTERS = 2000
 """Of an item's text, for the log."""
@@ -77,13 +80,22 @@ def race(
     if not resume:
         _start(it, task_data)
     _log_skipped(it, {method.name: method.family for method in methods})
-    if standing.finalists is None:
-        adapt_all(it)
-        race_on_dev(it)
-    final(it, choose_finalists(it), looks)
+    if split.folds:
+        cross_fit(it, looks)
+    else:
+        _race_once(it, looks)
     _end(it, cache)
     standing.writer.close()
     return RunLog.read(folder)
+
+
+def _race_once(it: Race, looks: int) -> None:
+    """With a dev and a test of its own."""
+    if it.standing.finalists is None:
+        adapt_all(it)
+        twins(it)
+        race_on_dev(it)
+    final(it, choose_finalists(it), looks)
 
 
 def _opener(open_model: OpenModel) -> OpenModel:
@@ -153,7 +165,7 @@ def _start(it: Race, task_data: Mapping[str, Any]) -> None:
             time=now(),
         )
     )
-    kept = len(kept_aside(it.split, it.trials))
+    kept = len(kept_aside(it.split.train, it.trials))
     if kept:
         waiting = " and ".join(trial.name for trial in it.trials if trial.waits)
         it.standing.write(

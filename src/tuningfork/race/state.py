@@ -23,13 +23,16 @@ from ..log import (
     Left,
     LogWriter,
     Measured,
+    Noted,
     Probed,
     Row,
+    Rung,
     RunLog,
     SplitName,
     Stage,
     Started,
     TestOpened,
+    Twins,
 )
 from ..metrics import Metric
 from ..model import Capability, Model, OpenModel, Usage
@@ -41,7 +44,18 @@ Watch = Callable[[Event], None]
 Status = Literal["dropped", "paused", "failed", "skipped"]
 Where = tuple[str, str, SplitName]
 """Trial, identity of its candidate, split."""
+SMALL = 0.01
+"""Of the budget: what costs no more is done without asking what is left."""
 USAGE = frozenset(f.name for f in fields(Usage))
+
+
+@dataclass(frozen=True)
+class Take:
+    """One making of a trial's candidate: for the race, for the final, or without the items of a fold; under a seed."""
+
+    stage: Stage
+    seed: int
+    fold: int = 0
 
 
 class Cache(Protocol):
@@ -67,14 +81,19 @@ class Cache(Protocol):
 class Standing:
     """The race so far, by trial, candidate and split: two trials may come to the very same candidate.
 
-    `scores` holds the metric's item score of each item, None where it failed; `seconds` and `planned` what the race has
-    taken on the wall and on the planned clock.
+    `takes` holds every candidate that was born; `born` the first of each stage, which is the one that goes on. `scores`
+    holds the metric's item score of each item, None where it failed; `seconds` and `planned` what the race has taken on
+    the wall and on the planned clock.
     """
 
     writer: LogWriter
     watch: Watch
     started: Started | None = None
     born: dict[tuple[str, Stage], Born] = field(default_factory=dict)
+    takes: dict[tuple[str, Take], Born] = field(default_factory=dict)
+    rungs: dict[str, list[Rung]] = field(default_factory=dict)
+    twins: Twins | None = None
+    noted: set[str] = field(default_factory=set)
     candidates: dict[str, Candidate] = field(default_factory=dict)
     left: dict[str, Left] = field(default_factory=dict)
     measured: dict[Where, set[int]] = field(default_factory=dict)
@@ -118,25 +137,30 @@ class Standing:
             self._take_row(row)
         self.write(event)
 
-    def candidate(self, trial: str, stage: Stage) -> Candidate | None:
-        """The candidate of a trial's stage, if it was born."""
-        event = self.born.get((trial, stage))
+    def candidate(self, trial: str, take: Stage | Take) -> Candidate | None:
+        """The candidate of a take, or of the first take of a stage, if it was born."""
+        event = self.takes.get((trial, take)) if isinstance(take, Take) else self.born.get((trial, take))
         if event is None:
             return None
         if event.candidate not in self.candidates:
             self.candidates[event.candidate] = from_dict(event.data, self.writer.blobs.get)
         return self.candidates[event.candidate]
 
-    def identity(self, trial: str, stage: Stage) -> str:
-        """The identity of a trial's candidate. KeyError when it was not born."""
-        return self.born[trial, stage].candidate
+    def identity(self, trial: str, take: Stage | Take) -> str:
+        """The identity of a candidate. KeyError when it was not born."""
+        return (self.takes[trial, take] if isinstance(take, Take) else self.born[trial, take]).candidate
 
-    def where(self, trial: str, stage: Stage, split: SplitName) -> Where:
-        """Under which key the results of a trial's stage stand. KeyError when it was not born."""
-        return trial, self.identity(trial, stage), split
+    def where(self, trial: str, take: Stage | Take, split: SplitName) -> Where:
+        """Under which key the results of a candidate stand. KeyError when it was not born."""
+        return trial, self.identity(trial, take), split
+
+    def note(self, text: str, usage: Mapping[str, float] | None = None) -> None:
+        """Log a sentence for the report, once however often a race goes on."""
+        if text not in self.noted:
+            self.write(Noted(text, usage or {}))
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Born | Measured | Left):
+        if isinstance(event, Born | Measured | Rung | Twins | Left | Noted):
             known: dict[str, Any] = {key: value for key, value in event.usage.items() if key in USAGE}
             self.usage = self.usage + Usage(**known)
             self.planned += event.usage.get("planned", 0.0)
@@ -145,13 +169,20 @@ class Standing:
             case Started():
                 self.started = event
             case Born():
-                self.born[event.trial, event.stage] = event
+                self.born.setdefault((event.trial, event.stage), event)
+                self.takes[event.trial, Take(event.stage, event.seed, event.fold)] = event
             case Left():
                 self.left[event.trial] = event
             case Measured():
                 key = (event.trial, event.candidate, event.split)
                 self.measured.setdefault(key, set()).add(event.block)
                 self.planned_measuring[key] = self.planned_measuring.get(key, 0.0) + event.usage.get("planned", 0.0)
+            case Rung():
+                self.rungs.setdefault(event.trial, []).append(event)
+            case Twins():
+                self.twins = event
+            case Noted():
+                self.noted.add(event.text)
             case Probed():
                 self.probed.add((event.trial, event.candidate, event.probe))
             case Finalists():
@@ -202,9 +233,15 @@ class Race:
             return 0.0
         return (time.perf_counter() - self.began) / limit if limit > 0 else math.inf
 
-    def is_born(self, trial: Trial, stage: Stage) -> bool:
-        """Whether a trial has come to a candidate in that stage."""
-        return (trial.name, stage) in self.standing.born
+    def is_born(self, trial: Trial, take: Stage | Take) -> bool:
+        """Whether a trial has come to a candidate in that take, or in any of that stage."""
+        if isinstance(take, Take):
+            return (trial.name, take) in self.standing.takes
+        return (trial.name, take) in self.standing.born
+
+    def is_small(self, planned_seconds: float) -> bool:
+        """Whether something costs so little that it is always done."""
+        return planned_seconds <= SMALL * self.plan.seconds
 
     def is_in(self, trial: Trial) -> bool:
         """Whether a trial has not left."""
