@@ -1,9 +1,13 @@
 """How far a mean over items may be from the truth: an interval with every value.
 
 Right-or-wrong scores get Wilson's interval (1927), which holds for few items and near 0 and 1, where the textbook one
-fails. Other scores, and scores in clusters, get a bootstrap over clusters (BCa, Efron 1987). Whatever the scores, an
-interval is never narrower than what the items that were *not* seen allow: n equal scores say only that less than about
-3 / n of all items are different (the rule of three), so a constant column has no interval of width zero.
+fails. Other scores, and scores in clusters, get a bootstrap over clusters (BCa, Efron 1987). Totals such as macro F1
+get Wilson's interval too, with as many items as would give a share the standard error that the bootstrap finds;
+a percentile interval of them is too narrow where few items are wrong.
+
+Whatever the scores, an interval is never narrower than what the items that were *not* seen allow: n equal scores say
+only that less than about 3 / n of all items are different (the rule of three), so a constant column has no interval of
+width zero.
 """
 
 from __future__ import annotations
@@ -44,10 +48,7 @@ def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
     if n < 1 or not -1e-9 <= successes <= n + 1e-9:
         raise ValueError(f"{successes!r} successes of {n!r} have no share")
     p = min(1.0, max(0.0, successes / n))
-    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    low, high = _wilson_ends(p, n, confidence)
     return Interval(p, 0.0 if p == 0 else min(low, p), 1.0 if p == 1 else max(high, p), n)
 
 
@@ -90,7 +91,8 @@ def total_interval(
     bounds: tuple[float, float] = (0.0, 1.0),
     resamples: int = 400,
 ) -> Interval:
-    """The interval of a value that is no mean of items, such as macro F1: a bias-corrected bootstrap over clusters.
+    """The interval of a value that is no mean of items, such as macro F1: a bootstrap over clusters gives the standard
+    error, Wilson's interval its shape; without finite bounds a bias-corrected bootstrap gives both.
 
     `statistic` gets the positions drawn, of shape (about n,). Under ten units the answer is `bounds`.
     """
@@ -100,7 +102,11 @@ def total_interval(
     value = float(statistic(np.arange(n)))
     if len(units) < FEW:
         return Interval(value, *bounds, n)
-    ends = bias_corrected(resampled(statistic, units, resamples, seed), value, confidence)
+    drawn = resampled(statistic, units, resamples, seed)
+    if all(map(math.isfinite, bounds)):
+        ends = _effective_wilson(value, float(drawn.std(ddof=1)), confidence, bounds)
+    else:
+        ends = bias_corrected(drawn, value, confidence)
     return Interval(value, *widened(value, ends, len(units), confidence, bounds), n)
 
 
@@ -170,6 +176,26 @@ def _moved_wilson(value: float, units: int, n: int, confidence: float, bounds: t
         return Interval(value, value, value, n)
     share = wilson((value - low) / span * units, units, confidence)
     return Interval(value, low + share.low * span, low + share.high * span, n)
+
+
+def _effective_wilson(
+    value: float, error: float, confidence: float, bounds: tuple[float, float]
+) -> tuple[float, float]:
+    """Wilson's ends for a value whose standard error is that of a share of so many items. Without an error, the value
+    itself."""
+    low, span = bounds[0], bounds[1] - bounds[0]
+    share = (value - low) / span if span else 0.0
+    if not error or not 0 < share < 1:
+        return value, value
+    ends = _wilson_ends(share, share * (1 - share) / (error / span) ** 2, confidence)
+    return low + span * ends[0], low + span * ends[1]
+
+
+def _wilson_ends(share: float, items: float, confidence: float) -> tuple[float, float]:
+    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+    middle = (share + z2 / (2 * items)) / (1 + z2 / items)
+    half = math.sqrt(z2 * (share * (1 - share) / items + z2 / (4 * items * items))) / (1 + z2 / items)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def mean_ends(
