@@ -113,7 +113,7 @@ def _range(facts: Facts) -> tuple[int, int]:
     if _small(facts) or _knows(facts) is False:
         low, high = min(low, A_CLASS * max(2, facts.classes)), low
     elif _knows(facts):
-        low = min(high, FOR_VARIANCE * low)
+        low = high
     return max(FEW, low), max(FEW, high)
 
 

@@ -2,8 +2,9 @@
 
 The threshold of a label is the mean probability that items bearing it are given it. An item is suspected when, among
 the labels whose thresholds its probabilities reach, the likeliest is another one than its own, and when another
-candidate (where there is one) says that other label too: one alone suspects mostly its own mistakes. Suspects are ranked
-by how far the other label is ahead. A suspicion is a reason to look, no finding: public test sets have 3.3% errors.
+candidate (where there is one) says that other label too: one alone suspects mostly its own mistakes. Suspects are
+ranked by how far the other label is ahead. A suspicion is a reason to look, no finding: public test sets have 3.3%
+errors.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _sentence(found: Mapping[str, Any], at: float | None, monthly: float | None,
 def _points(
     lines: Mapping[str, tuple[float, float]], months: float, at: float | None, monthly: float | None
 ) -> list[dict[str, Any]]:
-    """Total cost of each road over the period, by requests a month, evenly spaced on a log scale around what matters."""
+    """Total cost of each road over the period, by requests a month: evenly on a log scale around what matters."""
     middle = [value for value in (at, monthly) if value]
     low, high = (min(middle) / 30, max(middle) * 30) if middle else (100.0, 1e6)
     steps = [low * (high / low) ** (step / (POINTS - 1)) for step in range(POINTS)]
