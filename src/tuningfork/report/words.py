@@ -172,6 +172,23 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def about(value: float) -> str:
+    """To two figures: `640`, `7,100`."""
+    return f"{float(f'{value:.2g}'):,.0f}"
+
+
+def usd(value: float | None) -> str:
+    """`1,200 USD`, `0.41 USD`, to two figures; empty for None."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return f"{about(value)} USD" if value >= 10 else f"{value:.2g} USD"
+
+
 def times(number: int) -> str:
     """`once`, `3 times`."""
     return "once" if number == 1 else f"{number} times"
@@ -228,24 +245,34 @@ def told_apart(comparison: Mapping[str, Any], verdict: Mapping[str, Any]) -> str
     return "shown to differ" if apart else "not told apart"
 
 
-QUESTIONS: Mapping[str, str] = {
-    "prompt_or_tune": "Prompt or fine-tune?",
-    "anything_cheaper": "Anything cheaper?",
-    "what_would_change_it": "What would change it",
+QUESTIONS: Mapping[str, tuple[str, ...]] = {
+    "The answer": ("prompt_or_tune", "anything_cheaper"),
+    "How sure is that?": ("which", "people"),
+    "What does it cost?": ("cost", "limits"),
+    "What would change it?": ("what_would_change_it", "more_data", "advised"),
+    "Why?": ("why",),
 }
-"""Key of the verdict's answers -> what a person reads; another key is read as words."""
+"""The questions that people come with, in the order of every report -> the verdict's answers to each."""
 
 
-def answers(verdict: Mapping[str, Any], scale: Scale) -> list[tuple[str, list[str]]]:
-    """The verdict's answers as questions with their sentences, what would change it last, with the test's power."""
-    found: dict[str, list[str]] = {}
-    for key, answer in verdict.get("answers", {}).items():
-        said = answer.get("sentence", "") if isinstance(answer, Mapping) else answer
-        sentences = [said] if isinstance(said, str) else [str(sentence) for sentence in said or ()]
-        found[key] = [sentence for sentence in sentences if sentence]
-    changes = [*found.pop("what_would_change_it", []), power(verdict, scale)]
-    found["what_would_change_it"] = [sentence for sentence in changes if sentence]
-    return [(QUESTIONS.get(key, key.replace("_", " ").capitalize()), said) for key, said in found.items() if said]
+def told(verdict: Mapping[str, Any], question: str) -> list[str]:
+    """The sentences that answer one of the QUESTIONS."""
+    answers = verdict.get("answers", {})
+    return [sentence for key in QUESTIONS[question] for sentence in sentences(answers.get(key))]
+
+
+def others(verdict: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Answers of parts that this report does not know: their keys as words, and their sentences."""
+    known = {key for keys in QUESTIONS.values() for key in keys}
+    found = [(key, sentences(answer)) for key, answer in verdict.get("answers", {}).items() if key not in known]
+    return [(key.replace("_", " ").capitalize(), said) for key, said in found if said]
+
+
+def sentences(answer: Any) -> list[str]:
+    """An answer's sentences: it is a mapping with a `sentence`, a text or a list of texts."""
+    said = answer.get("sentence", "") if isinstance(answer, Mapping) else answer
+    several = [said] if isinstance(said, str) else [str(sentence) for sentence in said or ()]
+    return [sentence for sentence in several if sentence]
 
 
 def power(verdict: Mapping[str, Any], scale: Scale) -> str:
