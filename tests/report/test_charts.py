@@ -62,7 +62,7 @@ def test_every_family_has_a_colour_and_a_shape_of_its_own() -> None:
 
 def test_curves_show_train_and_hold(make_run: Callable[..., Any]) -> None:
     log, _ = make_run()
-    chart = charts.curves(log)
+    chart = charts.training(log)
     assert chart is not None
     values = values_of(chart.spec)
     assert {(value["part"], value["step"]) for value in values} == {
@@ -72,4 +72,4 @@ def test_curves_show_train_and_hold(make_run: Callable[..., Any]) -> None:
 
 def test_no_tuning_no_curves(make_run: Callable[..., Any]) -> None:
     log, _ = make_run(trials=[("majority", "", "baseline", 0.3)])
-    assert charts.curves(log) is None
+    assert charts.training(log) is None

@@ -62,7 +62,7 @@ def test_the_page_stands_alone_and_tells_the_answer(make_run: Callable[..., Any]
     write_html(log, verdict, tmp_path / "deep" / "report.html")
     html = (tmp_path / "deep" / "report.html").read_text(encoding="utf-8")
     tags = parsed(html)
-    assert tags.links == []  # nothing is fetched
+    assert all(link.startswith("#") for link in tags.links)  # nothing is fetched
     assert "@import" not in html.split("</style>")[0]
     for said in ("Use lora@causal.", "Recommended, and the best", "90.0%", "+3.1 points", "1.2 and 5.0",
                  "Raced: causal.", "Fine-tune.", "it broke", "Seconds stopped lora.", "✓ right",

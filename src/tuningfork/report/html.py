@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,11 @@ def page(log: RunLog, verdict: Mapping[str, Any]) -> str:
         "curves": shown["rest"]["chart"],
     }
     environment = Environment(
-        loader=PackageLoader(__package__, "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(__package__, "page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_for_people(verdict),
     )
     environment.filters["json_in_script"] = json_in_script
     return environment.get_template("page.html").render(
@@ -59,6 +63,15 @@ def page(log: RunLog, verdict: Mapping[str, Any]) -> str:
         charts={name: chart.spec for name, chart in drawn.items() if chart},
         javascript=_javascript() if any(drawn.values()) else "",
     )
+
+
+def _for_people(verdict: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """What is done to every value on its way to the page: addresses of endpoints leave names that are clear without
+    them. What is marked safe stays as it is."""
+    from markupsafe import Markup
+
+    short = words.without_addresses(verdict)
+    return lambda value: short(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def json_in_script(value: Any) -> Any:

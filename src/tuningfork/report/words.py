@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -221,6 +221,22 @@ def short_models(models: Iterable[str]) -> dict[str, str]:
     ids = list(dict.fromkeys(models))
     short = [re.sub(r"@https?://.*$", "", model).rstrip("/").rpartition("/")[2] for model in ids]
     return dict(zip(ids, short if len(set(short)) == len(ids) else ids, strict=True))
+
+
+def without_addresses(verdict: Mapping[str, Any]) -> Callable[[str], str]:
+    """Takes the addresses of endpoints out of a text for people, where the names that are left stay different."""
+    short = {long: name for long, name in short_models(_models(verdict)).items() if "://" in long and long != name}
+
+    def shortened(text: str) -> str:
+        for long, name in short.items():
+            text = text.replace(long, name)
+        return text
+
+    return shortened
+
+
+def _models(verdict: Mapping[str, Any]) -> list[str]:
+    return [str(row["model"]) for row in verdict["leaderboard"]]
 
 
 def standing(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:

@@ -23,11 +23,13 @@ def cost(case: Case) -> dict[str, Any] | None:
     if not case.ranked:
         return None
     rows = [_row(case, trial) for trial in case.ranked]
-    missing = list(dict.fromkeys(m for row in rows for m in row.pop("missing")))
+    lacking = list(dict.fromkeys(m for row in rows for m in row.pop("missing")))
     paid = payback(case)
-    left_out = f"Left out, because the task file does not give it: {enumerated(missing)}." if missing else ""
-    parts = [_spent(case, rows), _speed(case), paid.get("sentence", ""), left_out]
-    return {"sentence": " ".join(filter(None, parts)), "rows": rows, "payback": paid, "missing": missing}
+    told = paid.get("sentence", "")
+    rest = [entry for entry in lacking if entry not in told]
+    left_out = f"Left out, because the task file does not give it: {enumerated(rest)}." if rest else ""
+    parts = [_spent(case, rows), _speed(case), told, left_out]
+    return {"sentence": " ".join(filter(None, parts)), "rows": rows, "payback": paid, "missing": lacking}
 
 
 def _row(case: Case, trial: str) -> dict[str, Any]:

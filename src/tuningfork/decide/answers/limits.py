@@ -133,10 +133,13 @@ def _most(limit: str, taken: float | None, most: float) -> Check:
 
 
 def _front(case: Case, trials: Sequence[str]) -> list[str]:
-    """Those that no other of these beats in quality and cost at once, best first (ranked is best first)."""
+    """Those that no other of these beats in quality and cost at once, best first (ranked is best first). Cost is the
+    median latency where all were timed, else what the race orders by."""
+    latency = {trial: case.entries[trial].latency_ms for trial in trials}
+    costs = {t: ms["p50"] if (ms := latency[t]) and all(latency.values()) else case.entries[t].cost for t in trials}
     kept: list[str] = []
     for trial in trials:
-        if not any(case.entries[other].cost <= case.entries[trial].cost for other in kept):
+        if not any(costs[other] <= costs[trial] for other in kept):
             kept.append(trial)
     return kept
 
@@ -166,10 +169,12 @@ def _costs(
 
 def _sentences(case: Case, checks: dict[str, list[Check]], found: dict[str, Any]) -> Iterator[str]:
     feasible = found["feasible"]
+    unjudged = sorted({c.limit for of in checks.values() for c in of if c.met is None})
     if feasible:
         every = f"{count(len(feasible), 'candidate')} of {len(case.ranked)}"
         verb = "meets" if len(feasible) == 1 else "meet"
-        yield f"{every} {verb} all limits; the best of them is {feasible[0]}: {interval(case, feasible[0])}."
+        judged = " that could be judged" if unjudged else ""
+        yield f"{every} {verb} all limits{judged}; the best of them is {feasible[0]}: {interval(case, feasible[0])}."
         open_ = next((c for c in checks[feasible[0]] if c.limit == "quality" and c.said != "met, and shown"), None)
         yield "That it reaches the floor of quality is not shown: its interval reaches past it." if open_ else ""
         for paid in found["costs"]:
@@ -181,7 +186,6 @@ def _sentences(case: Case, checks: dict[str, list[Check]], found: dict[str, Any]
         yield f"Nothing meets all limits. The nearest is {nearest}, which breaks {breaks}."
         pairs = [" and ".join(pair) for pair in found["contradict"]]
         yield f"Each is met by somebody, both by nobody: {enumerated(pairs)}." if pairs else ""
-    unjudged = sorted({c.limit for of in checks.values() for c in of if c.met is None})
     yield f"Not judged, because it was not measured everywhere: {enumerated(unjudged)}." if unjudged else ""
 
 

@@ -27,8 +27,9 @@ def compared(case: Case) -> list[str]:
     return list(dict.fromkeys([*first, *best, *serious]))[:MOST_SHOWN]
 
 
-def only_right(case: Case, trials: Sequence[str]) -> list[dict[str, Any]]:
-    """For each of several trials, the items that it alone gets fully right."""
+def only_right(case: Case) -> list[dict[str, Any]]:
+    """For the best of each family, the items that it alone among them gets fully right; empty for one family."""
+    trials = [trial for family, trial in case.families.items() if family != "baseline"]
     if len(trials) < 2:
         return []
     shared = case.claim.shared(trials)

@@ -42,10 +42,10 @@ def _sentence(case: Case, best: str) -> str:
     if not open_:
         each = "the other" if len(case.comparisons) == 1 else f"each of the {len(case.comparisons)} others"
         return f"{best}, {interval(case, best)}: shown better than {each} on {count(n, f'{split} item')}."
-    names = enumerated([c.b for c in open_], most=NAMED)
+    names = enumerated([best, *(c.b for c in open_)], most=NAMED + 1)
     near = open_[0]
     against = better_worse(case, near.found.low, near.found.high)
-    said = f"Too close to call between {best} and {names}. {best} is {against} than {near.b}"
+    said = f"Too close to call between {names}. {best} is {against} than {near.b}"
     more = more_items(near)
     settle = f"; about {about(more)} more {split} items would settle it, if it is as seen" if more else ""
     return f"{said} (95%, {count(near.found.n, 'item')}){settle}."

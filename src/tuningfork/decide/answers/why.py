@@ -20,7 +20,7 @@ def why(case: Case) -> dict[str, Any] | None:
     trials = compared(case)
     if not trials:
         return None
-    alone, errors = only_right(case, trials), label_errors(case)
+    alone, errors = only_right(case), label_errors(case)
     found: dict[str, Any] = {
         "candidates": trials,
         "only_right": alone,
@@ -31,15 +31,20 @@ def why(case: Case) -> dict[str, Any] | None:
         "probes": _probes(case, trials),
         "label_errors": errors,
     }
-    parts = [_alone(case, alone), _weakest(case, found["classes"], trials[0]), _confused(found), _suspected(errors)]
+    parts = [
+        _alone(case, alone),
+        _weakest(case, found["classes"], trials[0]),
+        _confused(found),
+        _suspected(case, errors),
+    ]
     return {**found, "sentence": " ".join(filter(None, parts))}
 
 
 def _alone(case: Case, alone: Sequence[Mapping[str, Any]]) -> str:
-    if not alone:
+    if not any(entry["items"] for entry in alone):
         return ""
     said = [f"{entry['candidate']} {entry['items']}" for entry in alone]
-    return f"Of {count(alone[0]['of'], f'{case.claim.split} item')}, right by one candidate only: {', '.join(said)}."
+    return f"Of {count(alone[0]['of'], f'{case.claim.split} item')}, right by one road only: {', '.join(said)}."
 
 
 def _weakest(case: Case, classes: Sequence[Mapping[str, Any]], trial: str) -> str:
@@ -60,11 +65,13 @@ def _confused(found: Mapping[str, Any]) -> str:
     return f"Most often it says {first['said']} for {first['wanted']} ({count(first['items'], 'time')})."
 
 
-def _suspected(errors: Mapping[str, Any] | None) -> str:
+def _suspected(case: Case, errors: Mapping[str, Any] | None) -> str:
     if not errors or not errors["suspected"]:
         return ""
     some = f"{count(errors['suspected'], 'label')} of {errors['looked_at']}"
-    return f"{some} may be wrong: {errors['candidate']}, which never saw them, is sure of another, so look at them."
+    right = case.claim.interval(errors["candidate"])
+    own = f", itself right on {number(case, right.value)}," if right and case.claim.scale.percent else ""
+    return f"{some} may be wrong: {errors['candidate']}{own} never saw them and is surer of another."
 
 
 def _probes(case: Case, trials: Sequence[str]) -> list[dict[str, Any]]:

@@ -22,9 +22,9 @@ def more_data(found: Mapping[str, Any], scale: Scale) -> Chart | None:
     names = [curve["candidate"] for curve in curves]
     colours = alt.Scale(domain=names, range=list(CURVE_COLOURS[: len(names)]))
     shapes = alt.Scale(domain=names, range=list(FAMILY_SHAPES.values())[: len(names)])
-    legend = alt.Legend(title=None, orient="top", columns=1, labelLimit=320)
-    x = alt.X("examples:Q", title="Labelled examples (log scale)", scale=alt.Scale(type="symlog", constant=8))
-    x = x.axis(grid=False, values=sorted({p["examples"] for c in curves for p in (*c["points"], c["next"])}))
+    legend = alt.Legend(title=None, orient="top", columns=1, labelLimit=320, symbolOpacity=1)
+    sizes = sorted({p["examples"] for c in curves for p in (*c["points"], c["next"])})
+    x = alt.X("examples:Q", title="Labelled examples (log scale)", scale=_spread(sizes)).axis(grid=False, values=sizes)
     title = f"{scale.metric} on dev ({scale.unit})" if scale.unit else f"{scale.metric} on dev"
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=10))
     colour = alt.Color("candidate:N", scale=colours, legend=legend)
@@ -47,6 +47,14 @@ def more_data(found: Mapping[str, Any], scale: Scale) -> Chart | None:
         " 95% interval; further than one doubling no curve is to be trusted."
     )
     return Chart(spec, reading)
+
+
+def _spread(sizes: Sequence[int]) -> Any:
+    """A log scale, which bends near 0 where a road that learns from nothing is among them."""
+    import altair as alt
+
+    bent = {"type": "symlog", "constant": 8} if min(sizes) < 1 else {"type": "log"}
+    return alt.Scale(**bent, nice=False, padding=14)
 
 
 def _drawn(curves: Sequence[Mapping[str, Any]], scale: Scale) -> tuple[list[Any], list[Any], list[Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import words
@@ -21,10 +22,11 @@ def payback(found: Mapping[str, Any], monthly: float | None) -> Chart | None:
     dashes = alt.Scale(domain=names, range=[[1, 0], [7, 4]])
     legend = alt.Legend(title=None, orient="top", columns=1, labelLimit=320, symbolType="stroke", symbolSize=300)
     x = alt.X("requests_a_month:Q", title="Requests a month (log scale)", scale=alt.Scale(type="log", nice=False))
-    x = x.axis(grid=False, tickCount=6, format=",~s")
+    x = x.axis(grid=False, values=_ticks([p["requests_a_month"] for p in points]), format=",~s")
     title = f"USD in {found['months']:g} months (log scale)"
-    y = alt.Y("usd:Q", title=title, scale=alt.Scale(type="log"), axis=alt.Axis(tickCount=6, format=",~s"))
     drawn = [{**point, "usd": max(point["usd"], 1e-6)} for point in points]
+    axis = alt.Axis(values=_ticks([point["usd"] for point in drawn]), format=",~s")
+    y = alt.Y("usd:Q", title=title, scale=alt.Scale(type="log"), axis=axis)
     lines = alt.Chart(alt.InlineData(values=drawn)).mark_line(strokeWidth=2.4)
     layers = [
         lines.encode(
@@ -44,6 +46,12 @@ def payback(found: Mapping[str, Any], monthly: float | None) -> Chart | None:
         layers.append(yours.mark_rule(strokeDash=[2, 3], strokeWidth=1.6, opacity=0.7).encode(x=x))
     spec: dict[str, Any] = alt.layer(*layers).properties(width="container", height=280).to_dict()
     return Chart(spec, _reading(found, monthly))
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Powers of ten, which a log scale has between its ends."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return [10.0**power for power in range(low, high + 1)]
 
 
 def _reading(found: Mapping[str, Any], monthly: float | None) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .look import CURVE_COLOURS, FAMILY_SHAPES, Chart
+from .look import CURVE_COLOURS, FAMILY_COLOURS, FAMILY_SHAPES, Chart
 
 MOST = 2
 
 
-def reliability(calibration: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """Of the first candidates whose confidences could be judged; None where none could."""
+def reliability(calibration: Sequence[Mapping[str, Any]], families: Mapping[str, str]) -> Chart | None:
+    """Of the first candidates whose confidences could be judged, in the colours of their families where these differ;
+    None where none could."""
     judged = [entry for entry in calibration if entry.get("bins")][:MOST]
     if not judged:
         return None
@@ -27,13 +28,13 @@ def reliability(calibration: Sequence[Mapping[str, Any]]) -> Chart | None:
         for b in entry["bins"]
     ]
     names = [entry["candidate"] for entry in judged]
-    colour = alt.Color(
-        "candidate:N", title=None, scale=alt.Scale(domain=names, range=list(CURVE_COLOURS[: len(names)]))
-    )
-    shape = alt.Shape(
-        "candidate:N", title=None, scale=alt.Scale(domain=names, range=list(FAMILY_SHAPES.values())[:MOST])
-    )
-    top = {"orient": "top", "columns": 1, "labelLimit": 320}
+    of = [families.get(name, "") for name in names]
+    apart = len(set(of)) == len(of) and set(of) <= set(FAMILY_COLOURS)
+    colours = [FAMILY_COLOURS[family] for family in of] if apart else list(CURVE_COLOURS[: len(names)])
+    colour = alt.Color("candidate:N", title=None, scale=alt.Scale(domain=names, range=colours))
+    marks = [FAMILY_SHAPES[family] for family in of] if apart else list(FAMILY_SHAPES.values())[: len(names)]
+    shape = alt.Shape("candidate:N", title=None, scale=alt.Scale(domain=names, range=marks))
+    top = {"orient": "top", "columns": 1, "labelLimit": 320, "symbolOpacity": 1}
     axis = alt.Axis(grid=False, tickCount=6)
     x = alt.X("confidence:Q", title="Stated confidence (%)", scale=alt.Scale(domain=[0, 100]), axis=axis)
     base = alt.Chart(alt.InlineData(values=values)).encode(x=x, color=colour.legend(**top))

@@ -14,9 +14,8 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
     """For change.html."""
     answers = verdict.get("answers", {})
     more = answers.get("more_data") or {}
-    said = [*words.sentences(answers.get("what_would_change_it")), words.power(verdict, scale)]
     return {
-        "said": [sentence for sentence in said if sentence],
+        "said": words.sentences(answers.get("what_would_change_it")),
         "more": words.sentences(more),
         "chart": charts.more_data(more, scale),
         "curves": [_curve(curve, scale) for curve in more.get("curves", ())],

@@ -57,5 +57,8 @@ def _configuration(log: RunLog) -> dict[str, Any]:
     }
 
 
-def _pretty(value: Mapping[str, Any] | Iterable[Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str) if value else ""
+def _pretty(value: Mapping[str, Any] | Iterable[Any]) -> Any:
+    """JSON for a `<pre>`, word for word: escaped here, so that nothing is shortened on the way."""
+    from markupsafe import escape
+
+    return escape(json.dumps(value, indent=2, ensure_ascii=False, default=str)) if value else ""

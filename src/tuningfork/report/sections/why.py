@@ -28,13 +28,17 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
             if (table := _kinds(title, answer.get(key, []), scale))
         ],
         "confusion": answer.get("confusion") or {},
-        "chart": charts.reliability(answer.get("calibration", [])),
+        "chart": charts.reliability(answer.get("calibration", []), _families(verdict)),
         "calibration": [_calibration(entry) for entry in answer.get("calibration", [])],
         "probes": [_probe(entry) for entry in answer.get("probes", [])],
         "errors": _errors(log, answer.get("label_errors")),
         "split": split,
         "examples": examples,
     }
+
+
+def _families(verdict: Mapping[str, Any]) -> dict[str, str]:
+    return {str(row["candidate"]): str(row["family"]) for row in verdict["leaderboard"]}
 
 
 def _kinds(title: str, kinds: Sequence[Mapping[str, Any]], scale: Scale) -> dict[str, Any] | None:
