@@ -46,7 +46,8 @@ def forecast(
     """The value at `at` examples. Between points seen it is read off the curve; beyond them the forms speak.
 
     `bounds` are those of the value (either may be infinite); `error` is the standard error that a point has from the
-    items it was measured on. One size alone is carried forward with a wide interval. Raises ValueError without points, or for a number of examples below 1.
+    items it was measured on. One size alone is carried forward with a wide interval. Raises ValueError without points,
+    or for a number of examples below 1.
     """
     curve = _means(points)
     if at < 1:
@@ -154,8 +155,8 @@ def _forms(curve: Sequence[tuple[int, float]], at: int, bounds: Bounds) -> list[
 def _damped(curve: Sequence[tuple[int, float]], at: int) -> float:
     (n, value), (m, last) = curve[-2:]
     gain = max(0.0, (last - value) / math.log2(m / n))
-    doublings = math.log2(at / m)
-    return last + gain * DAMPING * (1 - DAMPING**doublings) / (1 - DAMPING)
+    left = math.pow(DAMPING, math.log2(at / m))
+    return last + gain * DAMPING * (1 - left) / (1 - DAMPING)
 
 
 Shape = tuple[str, float]

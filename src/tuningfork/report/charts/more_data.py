@@ -26,7 +26,7 @@ def more_data(found: Mapping[str, Any], scale: Scale) -> Chart | None:
     sizes = sorted({p["examples"] for c in curves for p in (*c["points"], c["next"])})
     x = alt.X("examples:Q", title="Labelled examples (log scale)", scale=_spread(sizes)).axis(grid=False, values=sizes)
     title = f"{scale.metric} on dev ({scale.unit})" if scale.unit else f"{scale.metric} on dev"
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=10))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, nice=False, padding=12))
     colour = alt.Color("candidate:N", scale=colours, legend=legend)
     means, seen, ahead = _drawn(curves, scale)
     layers = [

@@ -34,10 +34,10 @@ def reliability(calibration: Sequence[Mapping[str, Any]], families: Mapping[str,
     colour = alt.Color("candidate:N", title=None, scale=alt.Scale(domain=names, range=colours))
     marks = [FAMILY_SHAPES[family] for family in of] if apart else list(FAMILY_SHAPES.values())[: len(names)]
     shape = alt.Shape("candidate:N", title=None, scale=alt.Scale(domain=names, range=marks))
-    top = {"orient": "top", "columns": 1, "labelLimit": 320, "symbolOpacity": 1}
+    legend = alt.Legend(orient="top", columns=1, labelLimit=320, symbolOpacity=1)
     axis = alt.Axis(grid=False, tickCount=6)
     x = alt.X("confidence:Q", title="Stated confidence (%)", scale=alt.Scale(domain=[0, 100]), axis=axis)
-    base = alt.Chart(alt.InlineData(values=values)).encode(x=x, color=colour.legend(**top))
+    base = alt.Chart(alt.InlineData(values=values)).encode(x=x, color=colour.legend(legend))
     y = alt.Y("right:Q", title="Right (%)", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(tickCount=6))
     level = alt.Chart(alt.InlineData(values=[{"confidence": 0, "right": 0}, {"confidence": 100, "right": 100}]))
     spec: dict[str, Any] = (
@@ -45,7 +45,7 @@ def reliability(calibration: Sequence[Mapping[str, Any]], families: Mapping[str,
             level.mark_line(strokeDash=[4, 4], strokeWidth=1.2, opacity=0.6, color="#8A8F98").encode(x=x, y=y),
             base.mark_rule(strokeWidth=1.6, opacity=0.55).encode(y=alt.Y("low:Q", title="Right (%)"), y2="high:Q"),
             base.mark_point(filled=True, size=80, opacity=1).encode(
-                y=y, shape=shape.legend(**top), tooltip=["candidate:N", "confidence:Q", "right:Q", "n:Q"]
+                y=y, shape=shape.legend(legend), tooltip=["candidate:N", "confidence:Q", "right:Q", "n:Q"]
             ),
         )
         .properties(width="container", height=280)

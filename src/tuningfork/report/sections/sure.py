@@ -89,7 +89,7 @@ def _comparisons(verdict: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
 
     best = words.name_of(verdict.get("best"))
     first, pairs = [row(c, True) for c in mine], [row(c, False) for c in others]
-    tables = [
+    tables: list[dict[str, Any]] = [
         {"title": f"{best} against the others", "subject": best, "column": "against", "rows": first},
         {"title": "Other pairs", "subject": "the first of a pair", "column": "pair", "rows": pairs},
     ]
