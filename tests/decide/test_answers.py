@@ -91,7 +91,9 @@ def test_a_curve_is_carried_one_doubling_further_with_an_interval(log: Log) -> N
     assert "With twice the examples (800 instead of 400) lora@m would go from 80.0% on dev" in found["sentence"]
     # the tuned road passes the level prompt between 50 and 200 examples
     assert 50 <= found["crossover"]["examples"] <= 200
-    assert "lora@m overtakes zero_shot@m at about" in found["sentence"]
+    assert "lora@m overtakes zero_shot@m, taken as it stands with all examples, at about" in found["sentence"]
+    worth = found["prompt_is_worth"]
+    assert 50 < worth["low"] < worth["examples"] < worth["high"] < 200
 
 
 def test_a_prompt_that_is_never_reached_is_not_said_to_be_overtaken(log: Log) -> None:

@@ -60,7 +60,7 @@ def page(log: RunLog, verdict: Mapping[str, Any]) -> str:
         verdict=verdict,
         metric=scale.metric + (", %" if scale.percent else ""),
         **shown,
-        charts={name: chart.spec for name, chart in drawn.items() if chart},
+        charts={name: _renamed(chart.spec, words.without_addresses(verdict)) for name, chart in drawn.items() if chart},
         javascript=_javascript() if any(drawn.values()) else "",
     )
 
@@ -72,6 +72,11 @@ def _for_people(verdict: Mapping[str, Any]) -> Callable[[Any], Any]:
 
     short = words.without_addresses(verdict)
     return lambda value: short(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _renamed(spec: dict[str, Any], short: Callable[[str], str]) -> Any:
+    """A specification with the names that people read; an address holds nothing that JSON would write otherwise."""
+    return json.loads(short(json.dumps(spec, default=str)))
 
 
 def json_in_script(value: Any) -> Any:

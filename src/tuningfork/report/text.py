@@ -81,7 +81,7 @@ def _sure(verdict: Mapping[str, Any], scale: Scale, console: Console) -> None:
         console.print(_leaderboard(shown, columns, verdict, console))
     dev_shown = any(column.title.startswith("dev") for column in columns)
     mine, others = words.comparisons_of_best(verdict)
-    against = [*_comparisons(mine, verdict, scale), words.power(verdict, scale)]
+    against = [*_comparisons(mine, verdict, scale), words.power(verdict, scale), words.noise(verdict, scale)]
     _lines(short(f"{words.name_of(verdict.get('best'))} against"), list(map(short, against if mine else [])), console)
     _lines("Other comparisons", [short(line) for line in _comparisons(others, verdict, scale)], console)
     _lines("Failed items", _failed_in_final(verdict), console)

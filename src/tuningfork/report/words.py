@@ -299,6 +299,18 @@ def power(verdict: Mapping[str, Any], scale: Scale) -> str:
     return f"With this many test items, differences under {scale.difference(least).lstrip('+')} are hard to see."
 
 
+def noise(verdict: Mapping[str, Any], scale: Scale) -> str:
+    """How far one road, taught twice, is from itself; empty where that was not measured."""
+    floor = verdict.get("noise_floor")
+    if not floor:
+        return ""
+    far = f"{scale.difference(floor['difference'])}, 95% between {scale.number(floor['low'])} and"
+    return (
+        f"Noise: {floor['candidate']}, taught twice, differs from itself by {far} {scale.number(floor['high'])}"
+        f" ({count(floor['n'], 'item')}). A gap of that size may be luck."
+    )
+
+
 def cut(text: str, words: int = 80, characters: int = 520) -> tuple[str, str]:
     """A text's beginning and its rest, parted between words; the rest is empty for a short text."""
     pieces = text.split(" ")

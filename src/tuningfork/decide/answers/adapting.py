@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...log import Born
-
 if TYPE_CHECKING:
     from ..rule import Case
 
@@ -23,13 +21,21 @@ def labels_used(case: Case, trial: str) -> int:
     return born.examples_used + born.examples_chosen_on
 
 
+def labels_in(case: Case, trial: str) -> int:
+    """Labelled examples that must be there for it: a fixed number of demonstrations, else all that it used."""
+    born = case.log.born(trial)
+    shots = born.data.get("shots") if born else None
+    if born and isinstance(shots, list | tuple) and not any(born.data.get(part) for part in ("adapter", "head")):
+        return len(shots)
+    return labels_used(case, trial)
+
+
 def adapting(case: Case, trial: str) -> tuple[float, float | None]:
-    """Seconds and USD that its newest adapting took; USD is None on hardware without a price."""
-    births = [e for e in case.log.of(Born) if e.trial == trial]
-    if not births:
+    """Seconds and USD that it takes to adapt it once; USD is None on hardware without a price."""
+    born = case.log.born(trial)
+    if born is None:
         return 0.0, 0.0
-    seconds = float(births[-1].seconds)
-    charged = float(births[-1].usage.get("usd", 0.0))
+    seconds, charged = float(born.seconds), float(born.usage.get("usd", 0.0))
     hourly = (case.log.started.task.get("costs") or {}).get("usd_per_hour")
     if charged or seconds < 0.1:
         return seconds, charged

@@ -1,7 +1,8 @@
 """What would more data change? Learning curves of the race, one doubling ahead, and where tuning overtakes prompting.
 
 A curve is what a candidate reached on dev after learning from a part of the examples (the log's rungs) and from all of
-them. Further than one doubling no curve is to be trusted (`stats.curves`). A road that learns from nothing is level.
+them. Further than one doubling no curve is to be trusted (`stats.curves`). A prompt without a curve is taken as level,
+at what it reached with all examples to draw demonstrations from, and the sentence says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ...log import Rung
 from ...stats.curves import Forecast, advantage, crossover, forecast
 from ..results import rounded
 from ..words import about, number
-from .adapting import labels_used
+from .adapting import labels_in
 
 if TYPE_CHECKING:
     from ..rule import Case
@@ -99,38 +100,62 @@ def _pair(case: Case, curves: dict[str, Points]) -> dict[str, Any]:
     prompt = _of_family(case, "prompt", curves) or case.families.get("prompt")
     if tune is None or prompt is None:
         return {}
-    tuned = curves[tune]
-    asked = curves.get(prompt) or _level(case, prompt, tuned)
+    tuned, curve = curves[tune], curves.get(prompt)
+    asked = curve or _level(case, prompt, tuned)
     if not asked:
         return {}
     error = math.hypot(_error(case, tune), _error(case, prompt))
     crossing = crossover(asked, tuned, bounds=_bounds(case), error=error)
-    worth = advantage(asked, tuned)
-    found: dict[str, Any] = {"prompt": prompt, "tune": tune, "crossover": None, "prompt_is_worth": None}
+    found: dict[str, Any] = {"prompt": prompt, "tune": tune, "crossover": None, "level": curve is None}
     if crossing:
         low, middle, high = (rounded(end) if math.isfinite(end) else None for end in crossing)
         found["crossover"] = {"low": low, "examples": middle, "high": high}
-    if worth is not None:
-        found["prompt_is_worth"] = rounded(worth)
-    return {**found, "said": _overtaking(case, found, asked, tuned)}
+    found["prompt_is_worth"] = _worth(case, prompt, curve, tuned)
+    said = [_overtaking(found, asked, tuned), _in_examples(found)]
+    return {**found, "said": " ".join(filter(None, said))}
 
 
-def _overtaking(case: Case, found: dict[str, Any], asked: Points, tuned: Points) -> str:
-    prompt, tune, crossing, worth = (found[k] for k in ("prompt", "tune", "crossover", "prompt_is_worth"))
-    ahead_at_last = max(tuned)[1] > max(asked)[1]
-    if crossing:
-        first, other = (
-            (tune, prompt) if max(tuned)[1] - min(tuned)[1] > max(asked)[1] - min(asked)[1] else (prompt, tune)
-        )
-        end = "more than the curves tell" if crossing["high"] is None else about(crossing["high"])
-        said = f"{first} overtakes {other} at about {about(crossing['examples'])} examples"
-        said += f" (between {about(crossing['low'])} and {end})."
-    else:
-        side = f"{tune} is ahead of {prompt}" if ahead_at_last else f"{prompt} is ahead of {tune}"
-        said = f"No crossing is in sight: {side} over all that the curves tell."
-    if worth is not None and worth > 0:
-        said += f" The prompt is worth about {about(worth)} labelled examples: so many fewer bring it as far."
-    return said
+def _worth(case: Case, prompt: str, curve: Points | None, tuned: Points) -> dict[str, float | None] | None:
+    """How many examples fewer the prompt needs, and that at both ends of its interval on dev; an end is None where the
+    tuned road does not reach it. None where it does not reach the prompt at all."""
+    if curve:
+        examples = advantage(curve, tuned)
+        return None if examples is None else {"examples": rounded(examples), "low": None, "high": None}
+    whole, used = case.dev.interval(prompt), labels_in(case, prompt)
+    if whole is None:
+        return None
+    sign = case.claim.scale.sign
+    ends = sorted((sign * whole.low, sign * whole.high))
+    low, examples, high = (advantage([(used, value)], tuned) for value in (ends[0], sign * whole.value, ends[1]))
+    if examples is None:
+        return None
+    told = {"low": low, "examples": examples, "high": high}
+    return {key: None if end is None else rounded(end) for key, end in told.items()}
+
+
+def _overtaking(found: dict[str, Any], asked: Points, tuned: Points) -> str:
+    prompt, tune, crossing = found["prompt"], found["tune"], found["crossover"]
+    as_it_stands = ", taken as it stands with all examples," if found["level"] else ""
+    if not crossing:
+        ahead = max(tuned)[1] > max(asked)[1]
+        side = f"{tune} is ahead of {prompt}" if ahead else f"{prompt} is ahead of {tune}"
+        return f"No crossing is in sight: {side}{as_it_stands} over all that the curves tell."
+    first, other = (tune, prompt) if min(tuned)[1] < min(asked)[1] else (prompt, tune)
+    end = "more than the curves tell" if crossing["high"] is None else about(crossing["high"])
+    between = f"between {about(crossing['low'])} and {end}"
+    return f"{first} overtakes {other}{as_it_stands} at about {about(crossing['examples'])} examples (95% {between})."
+
+
+def _in_examples(found: dict[str, Any]) -> str:
+    """What the prompt is worth, where that is a gain."""
+    worth = found["prompt_is_worth"]
+    if worth is None or worth["examples"] < 1:
+        return ""
+    ends = [about(worth[key]) if worth[key] is not None else "an unknown number" for key in ("low", "high")]
+    between = f" (95% between {' and '.join(ends)})" if found["level"] else ""
+    return (
+        f"The prompt is worth about {about(worth['examples'])} labelled examples{between}: so many more tuning needs."
+    )
 
 
 def _of_family(case: Case, family: str, curves: dict[str, Points]) -> str | None:
@@ -140,9 +165,9 @@ def _of_family(case: Case, family: str, curves: dict[str, Points]) -> str | None
 
 
 def _level(case: Case, trial: str, other: Sequence[tuple[int, float]]) -> Points:
-    """A road without rungs that learns from nothing: the same at every size. Empty for one that does learn."""
-    born, whole = case.log.born(trial, "race"), case.dev.interval(trial)
-    if born is None or whole is None or labels_used(case, trial):
+    """A prompt without a curve: the same at every size. Empty where it was not measured on dev."""
+    whole = case.dev.interval(trial)
+    if whole is None:
         return []
     return [(n, case.claim.scale.sign * whole.value) for n in sorted({n for n, _ in other})]
 

@@ -43,7 +43,7 @@ def payback(found: Mapping[str, Any], monthly: float | None) -> Chart | None:
     ]
     if monthly:
         yours = alt.Chart(alt.InlineData(values=[{"requests_a_month": monthly}]))
-        layers.append(yours.mark_rule(strokeDash=[2, 3], strokeWidth=1.6, opacity=0.7).encode(x=x))
+        layers.append(yours.mark_rule(strokeDash=[2, 3], strokeWidth=1.8, color="#8A8F98").encode(x=x))
     spec: dict[str, Any] = alt.layer(*layers).properties(width="container", height=280).to_dict()
     return Chart(spec, _reading(found, monthly))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .. import words
@@ -32,7 +32,7 @@ def quality_cost(verdict: Mapping[str, Any], scale: Scale) -> Chart | None:
         return None
     if not any(point["tested"] for point in points):
         points = [{**point, "tested": True} for point in points]  # nothing to tell apart by filling
-    _place_labels(points, latency)
+    _place_labels(points, latency, words.without_addresses(verdict))
     front = (verdict.get("answers", {}).get("limits") or {}).get("front") or []
     return Chart(_cost_spec(points, latency, scale), _cost_reading(points, rows, latency, scale, front))
 
@@ -121,7 +121,7 @@ def _point(
     }
 
 
-def _place_labels(points: list[dict[str, Any]], log_scale: bool) -> None:
+def _place_labels(points: list[dict[str, Any]], log_scale: bool, short: Callable[[str], str]) -> None:
     """Give every point its label: rank and name, right or left of it, where that covers nothing; else the rank.
 
     Greedy, most important first (the recommended, the best, then by rank), on the pixels of a drawing area of WIDTH x
@@ -132,7 +132,7 @@ def _place_labels(points: list[dict[str, Any]], log_scale: bool) -> None:
     for point in sorted(points, key=lambda p: (not _CHOSEN & set(p["standing"].split(", ")), int(p["rank"]))):
         trial, x, y = point["trial"], xs[point["trial"]], ys[point["trial"]]
         sides = ("left", "right") if x < 0.6 * WIDTH else ("right", "left")
-        name = f"{point['rank']}  {_short(trial)}"
+        name = f"{point['rank']}  {_short(short(trial))}"
         point["label"], point["side"] = "", sides[0]
         for text, side in ((text, side) for text in (name, point["rank"]) for side in sides):
             length = 6.6 * len(text) + 12

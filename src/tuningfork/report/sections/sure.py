@@ -19,7 +19,7 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
     answers = verdict.get("answers", {})
     return {
         "said": words.sentences(answers.get("which")),
-        "power": words.power(verdict, scale),
+        "power": [said for said in (words.power(verdict, scale), words.noise(verdict, scale)) if said],
         "board": _board(verdict, scale),
         "comparisons": _comparisons(verdict, scale),
         "people": _people(answers.get("people")),
