@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuningfork.log import Measured
-from tuningfork.report import words
+from tuningfork.report import questions, words
 from tuningfork.report.words import Scale
 
 ACCURACY = Scale("accuracy", 0.0, 1.0, True)
@@ -83,16 +83,16 @@ def test_answers_are_read_in_all_their_forms_under_the_question_they_answer() ->
         "of_nothing": [],
     }
     verdict = {"answers": answers}
-    assert words.told(verdict, "The answer") == ["Fine-tune.", "a is cheaper.", "b is cheaper."]
-    assert words.told(verdict, "What would change it?") == ["About 600 more test examples."]
-    assert words.told(verdict, "Why?") == []
-    assert words.others(verdict) == [("Of another part", ["Fair."])]
+    assert questions.told(verdict, "The answer") == ["Fine-tune.", "a is cheaper.", "b is cheaper."]
+    assert questions.told(verdict, "What would change it?") == ["About 600 more test examples."]
+    assert questions.told(verdict, "Why?") == []
+    assert questions.others(verdict) == [("Of another part", ["Fair."])]
 
 
 def test_the_power_of_the_test_is_a_sentence() -> None:
-    said = words.power({"minimum_detectable_difference": 0.031}, ACCURACY)
+    said = questions.power({"minimum_detectable_difference": 0.031}, ACCURACY)
     assert said == "With this many test items, differences under 3.1 points are hard to see."
-    assert words.power({"minimum_detectable_difference": None}, ACCURACY) == ""
+    assert questions.power({"minimum_detectable_difference": None}, ACCURACY) == ""
 
 
 @pytest.mark.parametrize(("value", "shown"), [(1234.0, "1,200 USD"), (0.414, "0.41 USD"), (0.0, "0 USD"), (None, "")])

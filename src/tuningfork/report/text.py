@@ -1,6 +1,6 @@
 """The verdict in a terminal: what a person wants first stands first.
 
-The sentence in a box, then the questions of every report in their order (`words.QUESTIONS`), short: how sure, what it
+The sentence in a box, then the questions of every report in their order (`questions.py`), short: how sure, what it
 costs, what would change it, why; notes, what was spent and where the files are.
 The width decides how many columns the leaderboard has: the least needed ones leave first, so that no word is broken.
 Colour only underlines what the words say already; a pipe gets the same words without it.
@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..log import Ended, RunLog
-from . import words
+from . import questions, words
 from .live import LiveProgress
 from .words import Scale
 
@@ -54,12 +54,12 @@ def print_verdict(log: RunLog, verdict: Mapping[str, Any], console: Console) -> 
     wide = min(console.width, READABLE)
     console.print(Panel(sentence, title=title, title_align="left", box=ROUNDED, padding=(1, 2), width=wide))
     short = words.without_addresses(verdict)
-    _lines("", [short(line) for line in words.told(verdict, "The answer")], console)
+    _lines("", [short(line) for line in questions.told(verdict, "The answer")], console)
     _lines("What it holds for", [str(verdict["scope"])], console)
     _sure(verdict, scale, console)
     for question in ("What does it cost?", "What would change it?", "Why?"):
-        _lines(question, [short(line) for line in words.told(verdict, question)], console)
-    for question, said in words.others(verdict):
+        _lines(question, [short(line) for line in questions.told(verdict, question)], console)
+    for question, said in questions.others(verdict):
         _lines(question, [short(line) for line in said], console)
     _lines("Notes", words.notes(log), console)
     _lines("Spent", [_spent(verdict), _from_cache(log)], console)
@@ -71,7 +71,7 @@ def _sure(verdict: Mapping[str, Any], scale: Scale, console: Console) -> None:
     """How sure: the sentence, the leaderboard, who is in no table and why, the paired differences."""
     question = "How sure is that?"
     short = words.without_addresses(verdict)
-    _lines(question, [short(line) for line in words.told(verdict, question)], console)
+    _lines(question, [short(line) for line in questions.told(verdict, question)], console)
     measured = [row for row in verdict["leaderboard"] if row.get("dev") or row.get("test")]
     finalists = [row for row in measured if row["status"] == "finalist"]
     shown = measured[: max(MOST_ROWS, len(finalists))]
@@ -81,7 +81,7 @@ def _sure(verdict: Mapping[str, Any], scale: Scale, console: Console) -> None:
         console.print(_leaderboard(shown, columns, verdict, console))
     dev_shown = any(column.title.startswith("dev") for column in columns)
     mine, others = words.comparisons_of_best(verdict)
-    against = [*_comparisons(mine, verdict, scale), words.power(verdict, scale), words.noise(verdict, scale)]
+    against = [*_comparisons(mine, verdict, scale), questions.power(verdict, scale), questions.noise(verdict, scale)]
     _lines(short(f"{words.name_of(verdict.get('best'))} against"), list(map(short, against if mine else [])), console)
     _lines("Other comparisons", [short(line) for line in _comparisons(others, verdict, scale)], console)
     _lines("Failed items", _failed_in_final(verdict), console)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...log import RunLog
-from .. import words
+from .. import questions, words
 from ..bars import who
 from ..words import Scale
 
@@ -20,8 +20,8 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
         "outcome": OUTCOMES.get(str(verdict["outcome"]), str(verdict["outcome"])),
         "facts": _facts(log, verdict),
         "cards": _cards(verdict, scale),
-        "prompt_or_tune": words.sentences(answers.get("prompt_or_tune")),
-        "cheaper": words.sentences(answers.get("anything_cheaper")),
+        "prompt_or_tune": questions.sentences(answers.get("prompt_or_tune")),
+        "cheaper": questions.sentences(answers.get("anything_cheaper")),
     }
 
 

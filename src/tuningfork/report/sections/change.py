@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...log import RunLog
-from .. import charts, words
+from .. import charts, questions
 from ..words import Scale
 
 
@@ -15,11 +15,11 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
     answers = verdict.get("answers", {})
     more = answers.get("more_data") or {}
     return {
-        "said": words.sentences(answers.get("what_would_change_it")),
-        "more": words.sentences(more),
+        "said": questions.sentences(answers.get("what_would_change_it")),
+        "more": questions.sentences(more),
         "chart": charts.more_data(more, scale),
         "curves": [_curve(curve, scale) for curve in more.get("curves", ())],
-        "advised": words.sentences(answers.get("advised")),
+        "advised": questions.sentences(answers.get("advised")),
     }
 
 

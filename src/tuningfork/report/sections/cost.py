@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...log import RunLog
-from .. import charts, words
+from .. import charts, questions, words
 from ..bars import who
 from ..words import Scale
 
@@ -20,7 +20,7 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
     monthly = (log.started.task.get("traffic") or {}).get("requests_per_month")
     rows = _rows(verdict, scale, {row["candidate"]: row for row in answer.get("rows", ())})
     return {
-        "said": words.sentences(answer),
+        "said": questions.sentences(answer),
         "chart": charts.quality_cost(verdict, scale),
         "rows": rows,
         "columns": [(key, title) for key, title in COLUMNS if any(row[key] for row in rows)],
@@ -105,4 +105,4 @@ def _limits(verdict: Mapping[str, Any], answer: Any) -> dict[str, Any] | None:
         }
         for trial, of in checks.items()
     ]
-    return {"said": words.sentences(answer), "names": names, "rows": rows if names else []}
+    return {"said": questions.sentences(answer), "names": names, "rows": rows if names else []}

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 from ...log import Born, Left, RunLog, Trained
-from .. import charts, words
+from .. import charts, questions, words
 from ..words import Scale
 
 
 def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
     """For rest.html."""
     return {
-        "others": words.others(verdict),
+        "others": questions.others(verdict),
         "chart": charts.training(log),
         "curves": [_curve(event) for event in charts.newest_curves(log.of(Trained))],
         **_configuration(log),

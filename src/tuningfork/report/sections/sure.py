@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...log import RunLog
-from .. import words
+from .. import questions, words
 from ..bars import axis, bar, who
 from ..words import Scale
 
@@ -18,8 +18,8 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
     """For sure.html."""
     answers = verdict.get("answers", {})
     return {
-        "said": words.sentences(answers.get("which")),
-        "power": [said for said in (words.power(verdict, scale), words.noise(verdict, scale)) if said],
+        "said": questions.sentences(answers.get("which")),
+        "power": [said for said in (questions.power(verdict, scale), questions.noise(verdict, scale)) if said],
         "board": _board(verdict, scale),
         "comparisons": _comparisons(verdict, scale),
         "people": _people(answers.get("people")),
@@ -108,4 +108,4 @@ def _people(answer: Any) -> dict[str, Any] | None:
         {**pair, "bar": bar(pair["share"], pair["low"], pair["high"], 0.0, 1.0), "p": words.p_value(pair["p"])}
         for pair in answer.get("pairs", ())
     ]
-    return {"said": words.sentences(answer), "rows": rows}
+    return {"said": questions.sentences(answer), "rows": rows}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...log import RunLog
-from .. import charts, words
+from .. import charts, questions, words
 from ..disagree import disagreements
 from ..words import Scale
 
@@ -20,7 +20,7 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
     answer = verdict.get("answers", {}).get("why") or {}
     split, examples = disagreements(log, verdict, scale)
     return {
-        "said": words.sentences(answer),
+        "said": questions.sentences(answer),
         "only_right": answer.get("only_right", []),
         "kinds": [
             table
