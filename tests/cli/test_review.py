@@ -84,5 +84,6 @@ def test_the_verdict_shows_what_people_said(run: Path, count: int, said: str) ->
 
     for k in range(count):
         add_rating(run, rating(f"i{k}", "b", "majority", "zero_shot@fake"))
+    assert len(Run.load(run).ratings) == count
     found = Run.load(run).verdict.to_dict()["answers"]["people"]
     assert found["sentence"].startswith(said) and json.dumps(found)

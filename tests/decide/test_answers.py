@@ -80,6 +80,12 @@ def test_without_rungs_it_says_what_budget_would_tell(log: Log) -> None:
     assert found["curves"] == [] and "--budget medium has time for it" in found["sentence"]
 
 
+def test_where_all_were_needed_for_folds_no_budget_is_promised_to_help(log: Log) -> None:
+    log.plan = {"seconds": 300.0, "folds": 5}
+    found = answers_of(log.write({"lora@m": Trial(some(60, 40))}))["more_data"]
+    assert "examples are so few" in found["sentence"] and "--budget" not in found["sentence"]
+
+
 def test_a_curve_is_carried_one_doubling_further_with_an_interval(log: Log) -> None:
     made = log.write(
         {"lora@m": Trial(some(300, 240), some(100, 80)), "zero_shot@m": Trial(some(300, 150, 1), some(100, 60, 1))}

@@ -115,6 +115,12 @@ def test_planted_label_errors_are_found_and_good_labels_are_left_alone(log: Log)
     assert (first["label"], first["suggested"]) == ("b", "a") and first["agree"]
 
 
+def test_one_that_is_mostly_wrong_suspects_nobody(log: Log) -> None:
+    made = telling(log)
+    rows = tuple(replace(row, score=0.0) if k % 5 else row for k, row in enumerate(made.rows))
+    assert why(replace(made, rows=rows))["label_errors"] is None
+
+
 def test_without_probabilities_there_are_no_suspects(log: Log) -> None:
     assert why(log.write({"lora@m": Trial(some(80, 60))}))["label_errors"] is None
 

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 MOST = 20
 FEWEST = 50
+LEAST_RIGHT = 0.5
+"""A candidate that is wrong more often than right suspects its own mistakes only."""
 
 
 def label_errors(case: Case) -> dict[str, Any] | None:
-    """Suspects of dev and test by the best candidate that gives probabilities; None where there is none."""
+    """Suspects of dev and test by the best candidate that gives probabilities; None where there is none good enough."""
     if case.claim.kind != "classification":
         return None
     able = [t for t in case.ranked if any(r.nats for r in case.claim.rows[t].values())]
@@ -32,6 +34,9 @@ def label_errors(case: Case) -> dict[str, Any] | None:
     if not serious:
         return None
     trial, others = serious[0], serious[1:]
+    right = case.claim.interval(trial)
+    if right is None or case.claim.scale.sign * right.value < LEAST_RIGHT:
+        return None
     found = [entry for results in (case.dev, case.test) for entry in _suspects(case, results, trial)]
     for entry in found:
         rows = (case.dev if entry["split"] == "dev" else case.test).rows

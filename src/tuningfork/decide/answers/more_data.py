@@ -173,6 +173,8 @@ def _level(case: Case, trial: str, other: Sequence[tuple[int, float]]) -> Points
 
 
 def _too_short(case: Case) -> str:
+    if case.log.started.plan.get("folds"):
+        return "Not told: examples are so few that each was needed to learn from or to measure on, none to leave out."
     budget = (case.log.started.plan.get("budget") or {}).get("name")
     longer = LONGER.get(str(budget), "")
     more = f"--budget {longer} has time for it" if longer else "a larger --budget has time for it"
