@@ -240,11 +240,17 @@ class Prepared:
 
 
 def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = None, cache: bool = True) -> Prepared:
-    """Choose the roads and a folder for a task that was examined. Raises DataError when its data can't be raced on."""
+    """Choose the roads and a folder for a task that was examined, and note what would be advised without a race.
+
+    Raises DataError when its data can't be raced on.
+    """
+    from .advice import advice
+    from .decide.advise import note
+
     if examined.split is None:
         raise DataError("\n".join(finding.text for finding in examined.errors))
-    split = examined.split
     task = _completed(examined)
+    split = replace(examined.split, notes=(*examined.split.notes, note(advice(task, examined.split))))
     methods, looks = _methods(task, split), _looks(runs, split)
     folder = _new_folder(runs, task.name)
     again = None if plan is None else _plan_of(plan)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .decide import Verdict
+    from .decide.ratings import Rating
     from .model import Model
 
 Entry = str | Mapping[str, Any]
@@ -83,6 +84,14 @@ class Run:
             known = [trial for trial in self._trials() if self.log.born(trial)]
             raise UnknownName("trial", name, known, str(self.folder))
         return Trial(self, name)
+
+    @property
+    def ratings(self) -> list[Rating]:
+        """What people said of its answers, side by side and blind (`tuningfork review`); the human labels that a
+        judge's scores can be corrected with. Raises DataError when the file is damaged."""
+        from .decide.ratings import ratings
+
+        return ratings(self.folder)
 
     def value(self, trial: str) -> float | None:
         """A trial's value on the metric: on test where it got there, else on dev."""

@@ -149,6 +149,7 @@ class Task:
     tolerance: float = 0.01
     limits: Mapping[str, Any] = field(default_factory=dict)
     traffic: Mapping[str, Any] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     folder: str = "."
 

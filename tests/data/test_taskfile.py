@@ -87,6 +87,12 @@ def test_methods_auto_and_labels_as_they_stand(tmp_path: Path) -> None:
         (SMALL + "budget: lihgt\n", UnknownName, ["Did you mean 'light'"]),
         (SMALL + "budget: {seconds: 0}\n", TaskError, ["seconds is 0", "above 0"]),
         (SMALL + "limits: {private: maybe}\n", TaskError, ["private is 'maybe'"]),
+        (SMALL + "limits: {skill: sme}\n", UnknownName, ["'sme'", "Did you mean 'some'"]),
+        (SMALL + "costs: {usd_per_lable: 1}\n", UnknownName, ["'usd_per_lable'", "Did you mean 'usd_per_label'"]),
+        (SMALL + "costs: {utilisation: 30}\n", TaskError, ["utilisation is 30", "from 0 to 1"]),
+        (SMALL + "costs: {months: 0}\n", TaskError, ["months is 0", "above 0"]),
+        (SMALL + "traffic: {cached_share: 2}\n", TaskError, ["cached_share is 2", "from 0 to 1"]),
+        (SMALL + "traffic: {requests: 2}\n", UnknownName, ["Did you mean 'requests_per_month'"]),
         (SMALL + "name: again\n", TaskError, ["line 4", "'name' stands there twice"]),
         (SMALL + "instruction: a: b\n", TaskError, ["line 4", "quotes"]),
         (SMALL.replace("tickets", "a/b"), TaskError, ["'a/b'"]),
@@ -146,8 +152,9 @@ tasks = st.builds(
     contenders=labels,
     budget=st.sampled_from([*BUDGETS.values(), Budget(5.5, 7, 0.25, "own"), Budget(None, 9, None, "own")]),
     tolerance=st.floats(0, 1),
-    limits=st.sampled_from([{}, {"latency_ms_p95": 200.0, "private": True}]),
+    limits=st.sampled_from([{}, {"latency_ms_p95": 200.0, "private": True}, {"quality": -0.5, "skill": "none"}]),
     traffic=st.sampled_from([{}, {"requests_per_month": 1e5}]),
+    costs=st.sampled_from([{}, {"usd_per_label": 0.1, "usd_per_hour": 0.5, "utilisation": 0.3}]),
     seed=st.integers(0, 10**6),
 )
 

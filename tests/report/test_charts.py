@@ -62,7 +62,7 @@ def test_every_family_has_a_colour_and_a_shape_of_its_own() -> None:
 
 def test_curves_show_train_and_hold(make_run: Callable[..., Any]) -> None:
     log, _ = make_run()
-    chart = charts.curves(log)
+    chart = charts.training(log)
     assert chart is not None
     values = values_of(chart.spec)
     assert {(value["part"], value["step"]) for value in values} == {
@@ -72,4 +72,40 @@ def test_curves_show_train_and_hold(make_run: Callable[..., Any]) -> None:
 
 def test_no_tuning_no_curves(make_run: Callable[..., Any]) -> None:
     log, _ = make_run(trials=[("majority", "", "baseline", 0.3)])
-    assert charts.curves(log) is None
+    assert charts.training(log) is None
+
+
+PAID = {"prompt": "p", "tune": "t", "months": 12.0, "requests_a_month": 5000.0}
+POINTS = [{"candidate": c, "requests_a_month": n, "usd": u} for c, u in (("p", 5.0), ("t", 50.0)) for n in (10.0, 1e6)]
+
+
+def test_payback_says_which_side_of_the_crossing_is_whose() -> None:
+    assert charts.payback({}, None) is None and charts.payback({**PAID, "sentence": "unknown"}, None) is None
+    chart = charts.payback({**PAID, "points": POINTS}, 2000.0)
+    assert chart is not None
+    assert "at about 5,000 requests a month, p costs less; right of it t." in chart.reading
+    assert "your traffic" in chart.reading and json.dumps(chart.spec).count('"type": "log"') >= 2
+    never = charts.payback({**PAID, "requests_a_month": None, "points": POINTS}, None)
+    assert never is not None and "do not cross: p costs less" in never.reading
+
+
+def test_learning_curves_end_in_a_dashed_doubling_with_its_interval(make_run: Callable[..., Any]) -> None:
+    scale = scale_of(*make_run())
+    points = [{"examples": n, "value": v} for n, v in ((100, 0.5), (100, 0.6), (200, 0.7))]
+    ahead = {"examples": 400, "value": 0.75, "low": 0.6, "high": 0.9}
+    chart = charts.more_data({"curves": [{"candidate": "t", "points": points, "next": ahead}]}, scale)
+    assert chart is not None
+    text = json.dumps(chart.spec)
+    assert '"value": 55.0' in text and '"low": 60.0' in text and '"strokeDash": [5, 4]' in text
+    assert charts.more_data({"curves": []}, scale) is None
+
+
+def test_reliability_takes_the_colours_of_families_where_they_differ() -> None:
+    bins = [{"confidence": 0.8, "right": 0.7, "low": 0.5, "high": 0.9, "n": 20}]
+    told = [{"candidate": "p", "bins": bins}, {"candidate": "t", "bins": bins}, {"candidate": "x", "said": "too few"}]
+    chart = charts.reliability(told, {"p": "prompt", "t": "tune"})
+    assert chart is not None
+    text = json.dumps(chart.spec)
+    assert charts.FAMILY_COLOURS["prompt"] in text and charts.FAMILY_COLOURS["tune"] in text
+    assert charts.reliability(told, {"p": "tune", "t": "tune"}) is not None
+    assert charts.reliability(told[2:], {}) is None

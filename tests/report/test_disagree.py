@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tuningfork.report.disagree import disagreements
@@ -53,3 +54,10 @@ def test_a_long_text_is_cut_and_none_of_it_lost(make_run: Callable[..., Any]) ->
     example = next(example for example in examples if example.item == "i17")
     assert example.text + example.rest == long
     assert len(example.text.split()) <= 80
+
+
+def test_a_sure_mistake_comes_before_a_doubtful_one(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run()
+    rows = tuple(replace(row, confidence=0.99 if row.item == "i15" else 0.5) for row in log.rows)
+    _, examples = found((replace(log, rows=rows), verdict))
+    assert examples[0].item == "i15"

@@ -62,7 +62,7 @@ def test_the_page_stands_alone_and_tells_the_answer(make_run: Callable[..., Any]
     write_html(log, verdict, tmp_path / "deep" / "report.html")
     html = (tmp_path / "deep" / "report.html").read_text(encoding="utf-8")
     tags = parsed(html)
-    assert tags.links == []  # nothing is fetched
+    assert all(link.startswith("#") for link in tags.links)  # nothing is fetched
     assert "@import" not in html.split("</style>")[0]
     for said in ("Use lora@causal.", "Recommended, and the best", "90.0%", "+3.1 points", "1.2 and 5.0",
                  "Raced: causal.", "Fine-tune.", "it broke", "Seconds stopped lora.", "✓ right",
@@ -122,6 +122,34 @@ def test_every_shape_of_run_makes_a_page(make_run: Callable[..., Any], about: di
     assert tags.tags.count("details") >= 1
 
 
+def test_the_questions_stand_in_their_order_and_every_link_leads_somewhere(make_run: Callable[..., Any]) -> None:
+    html = page(*make_run())
+    places = [html.index(f'id="{name}"') for name in ("answer", "sure", "cost", "change", "why", "rest")]
+    assert places == sorted(places)
+    assert all(f'id="{link[1:]}"' in html for link in parsed(html).links)
+
+
+def test_every_chart_has_a_reading_under_it_and_a_table_behind_it(make_run: Callable[..., Any]) -> None:
+    html = page(*make_run())
+    for name in json.loads(parsed(html).scripts["charts"]):
+        after = html.split(f'id="chart-{name}"')[1]
+        assert after.index('class="reading"') < after.index("<table")
+        assert 'role="img" aria-label="' in after[:80]
+
+
+def test_tables_can_be_reached_and_scrolled_by_keyboard(make_run: Callable[..., Any]) -> None:
+    html = page(*make_run())
+    assert html.count('class="scroll"') == html.count('class="scroll" tabindex="0" role="region" aria-label="')
+
+
+def test_addresses_of_endpoints_are_left_out_of_names(make_run: Callable[..., Any]) -> None:
+    model = "openai:big@https://api.example.com/v1"
+    log, verdict = make_run(trials=[("few_shot", model, "prompt", 0.8), ("lora", "causal", "tune", 0.6)])
+    tags = parsed(page(log, verdict))
+    assert "Use few_shot@openai:big." in tags.text
+    assert "https://api" not in tags.text and "https://api" not in tags.scripts["charts"]
+
+
 def test_no_winner_makes_a_page_too(make_run: Callable[..., Any]) -> None:
     log, verdict = make_run()
     verdict |= {
@@ -141,16 +169,31 @@ def test_numbers_that_are_unknown_draw_nothing_and_say_so(make_run: Callable[...
     assert "unknown [unknown, unknown]" in parsed(page(log, verdict)).text
 
 
-@pytest.mark.parametrize("about", [{}, {"tested": False}, {"left": [("broken", "it broke")]}])
+@pytest.mark.parametrize(
+    "about",
+    [
+        {},
+        {"tested": False},
+        {"left": [("broken", "it broke")]},
+        {"n": 9},
+        {"trials": [("majority", "", "baseline", 0.3)]},
+        {"trials": [], "left": [("lora", "no"), ("head", "no")]},
+    ],
+    ids=["usual", "no test", "one broke", "nine items", "one candidate", "all failed"],
+)
 def test_it_reads_what_decide_writes(make_run: Callable[..., Any], about: dict[str, Any]) -> None:
     log, _ = make_run(**about)
     verdict = decide(log).to_dict()
     text = parsed(page(log, verdict)).text
     out = io.StringIO()
     print_verdict(log, verdict, Console(file=out, width=200))
-    for said in (verdict["sentence"], verdict["scope"], verdict["answers"]["prompt_or_tune"]["sentence"]):
+    for said in (verdict["sentence"], verdict["scope"], *sentences_of(verdict)):
         assert said in text
         assert " ".join(said.split()) in " ".join(out.getvalue().replace("│", " ").split())
+
+
+def sentences_of(verdict: dict[str, Any]) -> list[str]:
+    return [answer["sentence"] for answer in verdict["answers"].values() if answer["sentence"]]
 
 
 def test_a_hollow_mark_is_one_of_dev_beside_tested_ones(make_run: Callable[..., Any]) -> None:

@@ -84,3 +84,27 @@ def test_a_finalist_that_failed_on_every_item_is_not_left_out(make_run: Callable
     row = {**verdict["leaderboard"][0], "candidate": "yours:fn.boom", "dev": None, "test": None, "status": "finalist"}
     verdict["leaderboard"] = [*verdict["leaderboard"], {**row, "failed_items": 50, "why": why}]
     assert f"yours:fn.boom: {why}" in printed((log, verdict), 140).replace("\n    ", " ")
+
+
+def test_the_questions_come_in_the_order_of_every_report(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run()
+    verdict["answers"] |= {
+        "which": {"sentence": "Which one."},
+        "cost": {"sentence": "So much."},
+        "more_data": {"sentence": "More."},
+        "why": {"sentence": "Because."},
+        "fairness": {"sentence": "Fair."},
+    }
+    text = printed((log, verdict), 100)
+    said = ("Fine-tune.", "Which one.", "So much.", "More.", "Because.", "Fair.", "Seconds stopped lora.")
+    places = [text.index(sentence) for sentence in said]
+    assert places == sorted(places)
+
+
+def test_forty_candidates_stay_short(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run(trials=[(f"m{k}", "causal", "tune", 0.5) for k in range(40)])
+    for row in verdict["leaderboard"][5:]:
+        row |= {"status": "dropped", "why": "Shown worse."}
+    text = printed((log, verdict), 100)
+    assert "and 29 more: dropped: Shown worse." in " ".join(text.split())
+    assert sum(line.strip().startswith(f"{k} ") for line in text.splitlines() for k in range(1, 41)) <= 12

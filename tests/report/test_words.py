@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuningfork.log import Measured
-from tuningfork.report import words
+from tuningfork.report import questions, words
 from tuningfork.report.words import Scale
 
 ACCURACY = Scale("accuracy", 0.0, 1.0, True)
@@ -74,24 +74,30 @@ def test_model_names_are_shortened_only_while_they_stay_different() -> None:
     assert words.short_models(["a/big", "b/big"]) == {"a/big": "a/big", "b/big": "b/big"}
 
 
-def test_answers_are_read_in_all_their_forms_what_would_change_it_last() -> None:
+def test_answers_are_read_in_all_their_forms_under_the_question_they_answer() -> None:
     answers = {
         "what_would_change_it": "About 600 more test examples.",
         "prompt_or_tune": {"sentence": "Fine-tune.", "low": 0.1},
         "anything_cheaper": ["a is cheaper.", "b is cheaper."],
-        "of_another_part": [],
+        "of_another_part": {"sentence": "Fair."},
+        "of_nothing": [],
     }
-    assert words.answers({"answers": answers, "minimum_detectable_difference": 0.031}, ACCURACY) == [
-        ("Prompt or fine-tune?", ["Fine-tune."]),
-        ("Anything cheaper?", ["a is cheaper.", "b is cheaper."]),
-        (
-            "What would change it",
-            [
-                "About 600 more test examples.",
-                "With this many test items, differences under 3.1 points are hard to see.",
-            ],
-        ),
-    ]
+    verdict = {"answers": answers}
+    assert questions.told(verdict, "The answer") == ["Fine-tune.", "a is cheaper.", "b is cheaper."]
+    assert questions.told(verdict, "What would change it?") == ["About 600 more test examples."]
+    assert questions.told(verdict, "Why?") == []
+    assert questions.others(verdict) == [("Of another part", ["Fair."])]
+
+
+def test_the_power_of_the_test_is_a_sentence() -> None:
+    said = questions.power({"minimum_detectable_difference": 0.031}, ACCURACY)
+    assert said == "With this many test items, differences under 3.1 points are hard to see."
+    assert questions.power({"minimum_detectable_difference": None}, ACCURACY) == ""
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1234.0, "1,200 USD"), (0.414, "0.41 USD"), (0.0, "0 USD"), (None, "")])
+def test_money(value: float | None, shown: str) -> None:
+    assert words.usd(value) == shown
 
 
 def test_not_told_apart_is_never_called_equal() -> None:

@@ -35,6 +35,7 @@ FLOORS = {
     "report": 10,
     "export": 11,
     "runs": 12,
+    "advice": 12,
     "api": 13,
     "cli": 14,
     "__main__": 15,

@@ -18,8 +18,10 @@ from ..errors import UnknownName, UserError
 VERBS = {
     "init": "write a task file for a data file",
     "check": "look a task and its data over, before any model is opened",
+    "advise": "a first answer before any race, with its reasons",
     "compare": "race the roads and say which one to use",
     "report": "write a run's verdict and report again from its log alone",
+    "review": "rate the finalists' answers side by side, blind",
     "predict": "let a run's recommended candidate answer new rows",
     "export": "take the recommended candidate out: prompt, adapter, card",
     "models": "the menu of models",

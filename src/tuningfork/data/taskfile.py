@@ -21,8 +21,20 @@ from ..errors import TaskError, UnknownName
 from ..task import BUDGETS, Budget, Columns, Kind, Overlong, Sources, Task
 
 KINDS = ("classification", "generation", "multilabel")
-LIMITS = ("latency_ms_p95", "memory_gib", "private", "usd_per_1k")
-TRAFFIC = ("requests_per_month",)
+LIMITS = ("days", "latency_ms_p95", "memory_gib", "private", "quality", "skill", "usd_per_1k")
+SKILLS = ("none", "some")
+TRAFFIC = ("cached_share", "requests_per_month")
+COSTS = (
+    "labels_per_day",
+    "months",
+    "retune_every_months",
+    "usd_per_hour",
+    "usd_per_label",
+    "usd_per_month",
+    "utilisation",
+)
+SHARES = ("cached_share", "utilisation")
+ABOVE_ZERO = ("labels_per_day", "months", "retune_every_months", "utilisation")
 DEFAULT_COLUMNS: Mapping[str, Columns] = {
     "classification": Columns(("text",), "label"),
     "generation": Columns(("input",), "output"),
@@ -78,6 +90,7 @@ def task_to_dict(task: Task) -> dict[str, Any]:
         "tolerance": task.tolerance,
         "limits": dict(task.limits),
         "traffic": dict(task.traffic),
+        "costs": dict(task.costs),
         "seed": task.seed,
         "folder": task.folder,
     }
@@ -133,14 +146,16 @@ COMMENTS = {
     "budget": "light, medium, heavy, or {seconds: 600, tokens: 2e6, usd: 5}",
     "overlong": "inputs longer than a model reads: fail, or keep_start or keep_end of them",
     "tolerance": "how much quality you would give up for a cheaper answer (0.01 is one point)",
-    "limits": "what the answer must keep to",
-    "traffic": "so that costs are worked out for you",
+    "limits": "what the answer must keep to; also quality, days, skill (none or some), private",
+    "traffic": "so that costs are worked out for you; also cached_share of a prompt",
+    "costs": "what only you know; also usd_per_month, months, retune_every_months, labels_per_day",
     "seed": "",
 }
 EXAMPLES = {
     "contenders": "contenders: [our-prompt.yaml]",
     "limits": "limits: {latency_ms_p95: 200, usd_per_1k: 0.5, memory_gib: 4}",
     "traffic": "traffic: {requests_per_month: 100000}",
+    "costs": "costs: {usd_per_label: 0.1, usd_per_hour: 0.5, utilisation: 0.3}",
 }
 
 
@@ -195,7 +210,8 @@ def _task(d: Mapping[str, Any], folder: Path, where: str) -> Task:
         "overlong": ("overlong", _overlong),
         "tolerance": ("tolerance", lambda value, at: _number(value, at, least=0)),
         "limits": ("limits", _limits),
-        "traffic": ("traffic", _traffic),
+        "traffic": ("traffic", lambda value, at: _amounts(value, at, TRAFFIC, "{requests_per_month: 100000}")),
+        "costs": ("costs", lambda value, at: _amounts(value, at, COSTS, "{usd_per_label: 0.1}", ABOVE_ZERO)),
         "seed": ("seed", _seed),
     }
     for key, (field, read) in readers.items():
@@ -264,14 +280,31 @@ def _limits(value: object, where: str) -> dict[str, Any]:
     _known(value, LIMITS, where)
     if not isinstance(value.get("private", False), bool):
         _wrong(value["private"], f"{where}: private", "true or false")
-    return {k: v if k == "private" else _number(v, f"{where}: {k}", above=0) for k, v in value.items() if v is not None}
+    if value.get("skill", "some") not in SKILLS:
+        raise UnknownName("skill", str(value["skill"]), SKILLS, where)
+    read = {key: entry for key, entry in value.items() if entry is not None}
+    return {key: entry if key in ("private", "skill") else _limit(key, entry, where) for key, entry in read.items()}
 
 
-def _traffic(value: object, where: str) -> dict[str, Any]:
+def _limit(key: str, value: object, where: str) -> float:
+    """A limit as a number; the floor of a metric may be anything, all others are above 0."""
+    return _number(value, f"{where}: {key}", above=None if key == "quality" else 0)
+
+
+def _amounts(
+    value: object, where: str, known: Sequence[str], example: str, above_zero: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Numbers from 0 on by name; shares are at most 1, and some may not be 0."""
     if not isinstance(value, Mapping):
-        _wrong(value, where, "a mapping such as {requests_per_month: 100000}")
-    _known(value, TRAFFIC, where)
-    return {key: _number(entry, f"{where}: {key}", least=0) for key, entry in value.items() if entry is not None}
+        _wrong(value, where, f"a mapping such as {example}")
+    _known(value, known, where)
+    found = {key: _number(entry, f"{where}: {key}", least=0) for key, entry in value.items() if entry is not None}
+    for key, number in found.items():
+        if key in SHARES and number > 1:
+            _wrong(number, f"{where}: {key}", "a share, from 0 to 1")
+        if key in above_zero and not number:
+            _wrong(number, f"{where}: {key}", "above 0")
+    return found
 
 
 def _seed(value: object, where: str) -> int:

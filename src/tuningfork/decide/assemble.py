@@ -9,6 +9,7 @@ from typing import Any
 from ..log import Born, Ended, Measured, Rung, RunLog, TestOpened, Twins
 from ..stats.intervals import Interval
 from . import sentences
+from .answers import answers
 from .entries import Entry, entries
 from .results import Results, rounded
 from .rule import MOST_FAILED, Case
@@ -33,7 +34,7 @@ def decide(log: RunLog) -> Verdict:
         indistinguishable=tuple(case.indistinguishable),
         comparisons=tuple(c.to_dict() for c in case.comparisons),
         leaderboard=tuple(_leaderboard(case)),
-        answers=sentences.answers(case),
+        answers=answers(case),
         families={family: {"candidate": trial, **_value(case, trial)} for family, trial in case.families.items()},
         minimum_detectable_difference=None if detectable is None else rounded(detectable),
         test_looks=max((event.looks for event in log.of(TestOpened)), default=0),

@@ -2,7 +2,8 @@
 
 An example that all get right, or all get wrong, says nothing about the choice between them; so only those are shown on
 which finalists other than baselines differ. First come those on which the best and the recommended differ, then those
-with the widest spread of scores, then those that split the finalists most evenly.
+with the widest spread of scores, then those that split the finalists most evenly, then those on which somebody was
+surest of the worse answer.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def disagreements(
         mean = sum(scores.values()) / len(scores)
         uneven = abs(mean - (max(scores.values()) + min(scores.values())) / 2)
         of_chosen = len({score for trial, score in scores.items() if trial in chosen}) > 1
-        ranked.append(((not of_chosen, -spread, uneven, position), item, rows))
+        worst = min(scores.values()) if scale.higher_is_better else max(scores.values())
+        surest = max(rows[trial].confidence or 0.0 for trial, score in scores.items() if score == worst)
+        ranked.append(((not of_chosen, -spread, round(uneven, 9), -surest, position), item, rows))
     ranked.sort(key=lambda entry: entry[0])
     return split, [_shown(item, rows, roads, scale) for _, item, rows in ranked[:most]]
 

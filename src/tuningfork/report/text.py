@@ -1,6 +1,7 @@
 """The verdict in a terminal: what a person wants first stands first.
 
-The sentence in a box, the leaderboard, how sure that is, what would change it, what it holds for, where the files are.
+The sentence in a box, then the questions of every report in their order (`questions.py`), short: how sure, what it
+costs, what would change it, why; notes, what was spent and where the files are.
 The width decides how many columns the leaderboard has: the least needed ones leave first, so that no word is broken.
 Colour only underlines what the words say already; a pipe gets the same words without it.
 """
@@ -19,16 +20,18 @@ from rich.table import Table
 from rich.text import Text
 
 from ..log import Ended, RunLog
-from . import words
+from . import questions, words
 from .live import LiveProgress
 from .words import Scale
 
 __all__ = ["LiveProgress", "print_verdict"]
 
 STYLES: Mapping[str, str] = {"finalist": "", "dropped": "dim", "paused": "dim", "failed": "red", "skipped": "dim"}
+MOST_ROWS, MOST_NAMES = 12, 6
+"""Of the leaderboard and of those that went for the same reason; the page has them all."""
 READABLE = 110
 """Sentences are no wider than this, in characters; a table may be."""
-OUTCOMES: Mapping[str, str] = {"clear": "clear", "close": "close", "none": "no winner"}
+OUTCOMES: Mapping[str, str] = {"clear": "clear", "close": "too close to call", "none": "no winner"}
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,39 @@ def print_verdict(log: RunLog, verdict: Mapping[str, Any], console: Console) -> 
     sentence = _safe(str(verdict["sentence"]), console)
     wide = min(console.width, READABLE)
     console.print(Panel(sentence, title=title, title_align="left", box=ROUNDED, padding=(1, 2), width=wide))
-    shown = [row for row in verdict["leaderboard"] if row.get("dev") or row.get("test")]
-    columns = _columns(shown, verdict, scale, console.width)
-    if shown:
-        console.print(_leaderboard(shown, columns, verdict, console))
-    dev_shown = any(column.title.startswith("dev") for column in columns)
-    _lines("Not in the final", _left(verdict, scale, dev_shown), console)
-    _lines("Failed items", _failed_in_final(verdict), console)
-    mine, others = words.comparisons_of_best(verdict)
-    _lines(f"How sure: {words.name_of(verdict.get('best'))} against", _comparisons(mine, verdict, scale), console)
-    _lines("Other comparisons", _comparisons(others, verdict, scale), console)
-    for question, said in words.answers(verdict, scale):
-        _lines(question, said, console)
+    short = words.without_addresses(verdict)
+    _lines("", [short(line) for line in questions.told(verdict, "The answer")], console)
     _lines("What it holds for", [str(verdict["scope"])], console)
+    _sure(verdict, scale, console)
+    for question in ("What does it cost?", "What would change it?", "Why?"):
+        _lines(question, [short(line) for line in questions.told(verdict, question)], console)
+    for question, said in questions.others(verdict):
+        _lines(question, [short(line) for line in said], console)
     _lines("Notes", words.notes(log), console)
     _lines("Spent", [_spent(verdict), _from_cache(log)], console)
     names = ("report.html", "verdict.json", "log.jsonl")
     _lines("Files", [str(log.folder / name) for name in names if (log.folder / name).exists()], console, whole=True)
+
+
+def _sure(verdict: Mapping[str, Any], scale: Scale, console: Console) -> None:
+    """How sure: the sentence, the leaderboard, who is in no table and why, the paired differences."""
+    question = "How sure is that?"
+    short = words.without_addresses(verdict)
+    _lines(question, [short(line) for line in questions.told(verdict, question)], console)
+    measured = [row for row in verdict["leaderboard"] if row.get("dev") or row.get("test")]
+    finalists = [row for row in measured if row["status"] == "finalist"]
+    shown = measured[: max(MOST_ROWS, len(finalists))]
+    columns = _columns(shown, verdict, scale, console.width)
+    if shown:
+        console.print()
+        console.print(_leaderboard(shown, columns, verdict, console))
+    dev_shown = any(column.title.startswith("dev") for column in columns)
+    mine, others = words.comparisons_of_best(verdict)
+    against = [*_comparisons(mine, verdict, scale), questions.power(verdict, scale), questions.noise(verdict, scale)]
+    _lines(short(f"{words.name_of(verdict.get('best'))} against"), list(map(short, against if mine else [])), console)
+    _lines("Other comparisons", [short(line) for line in _comparisons(others, verdict, scale)], console)
+    _lines("Failed items", _failed_in_final(verdict), console)
+    _lines("Not in the final", [short(line) for line in _left(verdict, scale, dev_shown)], console)
 
 
 def _leaderboard(
@@ -124,7 +143,12 @@ def _left(verdict: Mapping[str, Any], scale: Scale, dev_shown: bool) -> list[str
         dev = "" if dev_shown or not row.get("dev") else f" (dev {scale.value(row['dev']['value'])})"
         reason = words.cut(str(row.get("why") or "no reason was logged"), 60, 300)[0]
         groups.setdefault(f"{row['status']}: {reason}", []).append(f"{row['candidate']}{dev}")
-    return [f"{', '.join(names)}: {reason}" for reason, names in groups.items()]
+    return [f"{_some(names)}: {reason}" for reason, names in groups.items()]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {words.count(len(names) - MOST_NAMES, 'more', 'more')}" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _failed_in_final(verdict: Mapping[str, Any]) -> list[str]:
@@ -152,12 +176,13 @@ def _comparisons(comparisons: list[Mapping[str, Any]], verdict: Mapping[str, Any
 
 
 def _lines(title: str, lines: list[str], console: Console, whole: bool = False) -> None:
-    """A heading and its sentences, wrapped between words and set in; `whole` ones are never wrapped, to be copied."""
+    """A heading (or none) and its sentences, wrapped and set in; `whole` ones are never wrapped, to be copied."""
     lines = [line for line in lines if line]
     if not lines:
         return
     console.print()
-    console.print(_safe(title, console), style="bold")
+    if title:
+        console.print(_safe(title, console), style="bold")
     for line in lines:
         text = _safe(line, console)
         for number, piece in enumerate([text] if whole else text.wrap(console, min(console.width, READABLE) - 4)):

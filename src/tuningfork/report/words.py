@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,6 +172,23 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def about(value: float) -> str:
+    """To two figures: `640`, `7,100`."""
+    return f"{float(f'{value:.2g}'):,.0f}"
+
+
+def usd(value: float | None) -> str:
+    """`1,200 USD`, `0.41 USD`, to two figures; empty for None."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return f"{about(value)} USD" if value >= 10 else f"{value:.2g} USD"
+
+
 def times(number: int) -> str:
     """`once`, `3 times`."""
     return "once" if number == 1 else f"{number} times"
@@ -206,6 +223,22 @@ def short_models(models: Iterable[str]) -> dict[str, str]:
     return dict(zip(ids, short if len(set(short)) == len(ids) else ids, strict=True))
 
 
+def without_addresses(verdict: Mapping[str, Any]) -> Callable[[str], str]:
+    """Takes the addresses of endpoints out of a text for people, where the names that are left stay different."""
+    short = {long: name for long, name in short_models(_models(verdict)).items() if "://" in long and long != name}
+
+    def shortened(text: str) -> str:
+        for long, name in short.items():
+            text = text.replace(long, name)
+        return text
+
+    return shortened
+
+
+def _models(verdict: Mapping[str, Any]) -> list[str]:
+    return [str(row["model"]) for row in verdict["leaderboard"]]
+
+
 def standing(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """How a trial ended, in a word or two: `best, recommended`, `finalist`, `dropped`, ..."""
     trial = row["candidate"]
@@ -226,34 +259,6 @@ def told_apart(comparison: Mapping[str, Any], verdict: Mapping[str, Any]) -> str
     """What a comparison with the best shows, in words. No significant difference is never called equal."""
     apart = comparison["b"] not in verdict["indistinguishable"]
     return "shown to differ" if apart else "not told apart"
-
-
-QUESTIONS: Mapping[str, str] = {
-    "prompt_or_tune": "Prompt or fine-tune?",
-    "anything_cheaper": "Anything cheaper?",
-    "what_would_change_it": "What would change it",
-}
-"""Key of the verdict's answers -> what a person reads; another key is read as words."""
-
-
-def answers(verdict: Mapping[str, Any], scale: Scale) -> list[tuple[str, list[str]]]:
-    """The verdict's answers as questions with their sentences, what would change it last, with the test's power."""
-    found: dict[str, list[str]] = {}
-    for key, answer in verdict.get("answers", {}).items():
-        said = answer.get("sentence", "") if isinstance(answer, Mapping) else answer
-        sentences = [said] if isinstance(said, str) else [str(sentence) for sentence in said or ()]
-        found[key] = [sentence for sentence in sentences if sentence]
-    changes = [*found.pop("what_would_change_it", []), power(verdict, scale)]
-    found["what_would_change_it"] = [sentence for sentence in changes if sentence]
-    return [(QUESTIONS.get(key, key.replace("_", " ").capitalize()), said) for key, said in found.items() if said]
-
-
-def power(verdict: Mapping[str, Any], scale: Scale) -> str:
-    """The smallest difference that this test could reliably see, as a sentence; empty where it is unknown."""
-    least = verdict.get("minimum_detectable_difference")
-    if not least or not math.isfinite(least):
-        return ""
-    return f"With this many test items, differences under {scale.difference(least).lstrip('+')} are hard to see."
 
 
 def cut(text: str, words: int = 80, characters: int = 520) -> tuple[str, str]:

@@ -1,47 +1,17 @@
-"""The charts of the report, as Vega-Lite specifications: what they show, not how they are embedded.
-
-Families are told by shape and by colour (Okabe and Ito's, safe for the colour-blind), so a page printed in grey still
-reads. Specifications carry no background and no text colour: the page gives them the colours of its theme.
-"""
+"""Quality against cost: every candidate with its interval, and which of them no other beats in both."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..log import RunLog, Trained
-from . import words
-from .words import Scale
+from .. import words
+from ..words import Scale
+from .look import FAMILY_COLOURS, FAMILY_SHAPES, Chart
 
-FAMILY_COLOURS: Mapping[str, str] = {
-    "prompt": "#1A82C4",  # a little lighter than theirs, so that it also stands on dark paper
-    "soft": "#CC79A7",
-    "tune": "#D55E00",
-    "hybrid": "#009E73",
-    "baseline": "#8A8F98",
-    "yours": "#E69F00",
-}
-FAMILY_SHAPES: Mapping[str, str] = {
-    "prompt": "circle",
-    "soft": "triangle-up",
-    "tune": "square",
-    "hybrid": "diamond",
-    "baseline": "cross",
-    "yours": "triangle-down",
-}
-CURVE_COLOURS = ("#1A82C4", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8F98", "#B8A800")
 WIDTH, HEIGHT = 820.0, 340.0
 """Pixels of the drawing area that labels are laid out for; the page may make it narrower."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One chart: its specification, and a line that says how to read it."""
-
-    spec: dict[str, Any]
-    reading: str
 
 
 def quality_cost(verdict: Mapping[str, Any], scale: Scale) -> Chart | None:
@@ -62,8 +32,9 @@ def quality_cost(verdict: Mapping[str, Any], scale: Scale) -> Chart | None:
         return None
     if not any(point["tested"] for point in points):
         points = [{**point, "tested": True} for point in points]  # nothing to tell apart by filling
-    _place_labels(points, latency)
-    return Chart(_cost_spec(points, latency, scale), _cost_reading(points, rows, latency, scale))
+    _place_labels(points, latency, words.without_addresses(verdict))
+    front = (verdict.get("answers", {}).get("limits") or {}).get("front") or []
+    return Chart(_cost_spec(points, latency, scale), _cost_reading(points, rows, latency, scale, front))
 
 
 def _cost_spec(points: list[dict[str, Any]], latency: bool, scale: Scale) -> dict[str, Any]:
@@ -99,51 +70,6 @@ def _cost_spec(points: list[dict[str, Any]], latency: bool, scale: Scale) -> dic
     labels = [_label_layer(base, y, side) for side in ("left", "right")]
     spec: dict[str, Any] = alt.layer(whiskers, marks, *labels).properties(width="container", height=HEIGHT).to_dict()
     return spec
-
-
-def curves(log: RunLog) -> Chart | None:
-    """Loss on hold (solid, with points) and on train (dashed) as tuning went on; the newest curve of each trial."""
-    newest = newest_curves(log.of(Trained))
-    values = [
-        {"trial": event.trial, "step": point["step"], "part": part, "nats": point[key]}
-        for event in newest
-        for point in event.curve
-        for part, key in (("hold", "hold_nats"), ("train", "train_nats"))
-        if point.get(key) is not None and math.isfinite(point[key])
-    ]
-    if not values:
-        return None
-    import altair as alt
-
-    trials = [event.trial for event in newest]
-    colour = alt.Color("trial:N", title=None, scale=alt.Scale(domain=trials, range=list(CURVE_COLOURS[: len(trials)])))
-    colour = colour.legend(
-        orient="top", columns=1, labelLimit=320, symbolType="stroke", symbolSize=300, symbolStrokeWidth=3
-    )
-    dash = alt.StrokeDash("part:N", title=None, scale=alt.Scale(domain=["hold", "train"], range=[[1, 0], [4, 4]]))
-    dash = dash.legend(orient="top", symbolType="stroke", symbolSize=300)
-    shape = alt.Shape(
-        "trial:N", scale=alt.Scale(domain=trials, range=list(FAMILY_SHAPES.values())[: len(trials)]), legend=None
-    )
-    base = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X("step:Q", title="Step", axis=alt.Axis(grid=False, tickCount=8)),
-        y=alt.Y("nats:Q", title="Loss (nats an item)", scale=alt.Scale(zero=True)),
-        color=colour,
-        tooltip=["trial:N", "part:N", "step:Q", alt.Tooltip("nats:Q", format=".3f")],
-    )
-    lines = base.mark_line(strokeWidth=2).encode(strokeDash=dash)
-    dots = base.transform_filter("datum.part == 'hold'").mark_point(filled=True, size=45).encode(shape=shape)
-    chart = alt.layer(lines, dots).properties(width="container", height=260).resolve_scale(shape="independent")
-    reading = (
-        "Lower is better. Where the solid line (hold) turns up while the dashed one (train) falls, it learns by heart."
-    )
-    return Chart(chart.to_dict(), reading)
-
-
-def newest_curves(trained: Sequence[Trained], most: int = 6) -> list[Trained]:
-    """The newest curve of each trial, of at most `most` trials: more lines can't be told apart."""
-    newest = {event.trial: event for event in trained if event.curve}
-    return list(newest.values())[:most]
 
 
 def _ticks(points: list[dict[str, Any]], latency: bool) -> list[float]:
@@ -195,7 +121,7 @@ def _point(
     }
 
 
-def _place_labels(points: list[dict[str, Any]], log_scale: bool) -> None:
+def _place_labels(points: list[dict[str, Any]], log_scale: bool, short: Callable[[str], str]) -> None:
     """Give every point its label: rank and name, right or left of it, where that covers nothing; else the rank.
 
     Greedy, most important first (the recommended, the best, then by rank), on the pixels of a drawing area of WIDTH x
@@ -206,7 +132,7 @@ def _place_labels(points: list[dict[str, Any]], log_scale: bool) -> None:
     for point in sorted(points, key=lambda p: (not _CHOSEN & set(p["standing"].split(", ")), int(p["rank"]))):
         trial, x, y = point["trial"], xs[point["trial"]], ys[point["trial"]]
         sides = ("left", "right") if x < 0.6 * WIDTH else ("right", "left")
-        name = f"{point['rank']}  {_short(trial)}"
+        name = f"{point['rank']}  {_short(short(trial))}"
         point["label"], point["side"] = "", sides[0]
         for text, side in ((text, side) for text in (name, point["rank"]) for side in sides):
             length = 6.6 * len(text) + 12
@@ -248,7 +174,7 @@ def _label_layer(base: Any, y: Any, side: str) -> Any:
     )
 
 
-def _cost_reading(points: list[dict[str, Any]], rows: list[Any], latency: bool, scale: Scale) -> str:
+def _cost_reading(points: list[dict[str, Any]], rows: list[Any], latency: bool, scale: Scale, front: list[str]) -> str:
     way = "Up" if scale.higher_is_better else "Down"
     said = f"{way} and left is better: higher quality, lower cost."
     if not scale.higher_is_better:
@@ -256,6 +182,8 @@ def _cost_reading(points: list[dict[str, Any]], rows: list[Any], latency: bool, 
     said += " Whiskers are 95% intervals."
     if not all(p["tested"] for p in points) and any(p["tested"] for p in points):
         said += " Hollow points were measured on dev only."
+    if len(front) > 1:
+        said += f" No other is both better and cheaper than {words.listed(front)}."
     missing = len(rows) - len(points)
     if missing:
         what = "latency" if latency else "time to adapt"
