@@ -23,6 +23,7 @@ from ..task import BUDGETS, Budget, Columns, Kind, Overlong, Sources, Task
 KINDS = ("classification", "generation", "multilabel")
 LIMITS = ("latency_ms_p95", "memory_gib", "private", "usd_per_1k")
 TRAFFIC = ("requests_per_month",)
+PRICE = ("in", "out", "cached")
 DEFAULT_COLUMNS: Mapping[str, Columns] = {
     "classification": Columns(("text",), "label"),
     "generation": Columns(("input",), "output"),
@@ -77,6 +78,7 @@ def task_to_dict(task: Task) -> dict[str, Any]:
         "overlong": task.overlong,
         "tolerance": task.tolerance,
         "limits": dict(task.limits),
+        "prices": {name: dict(price) for name, price in task.prices.items()},
         "traffic": dict(task.traffic),
         "seed": task.seed,
         "folder": task.folder,
@@ -134,12 +136,14 @@ COMMENTS = {
     "overlong": "inputs longer than a model reads: fail, or keep_start or keep_end of them",
     "tolerance": "how much quality you would give up for a cheaper answer (0.01 is one point)",
     "limits": "what the answer must keep to",
+    "prices": "what models behind an API cost, in USD for a million tokens",
     "traffic": "so that costs are worked out for you",
     "seed": "",
 }
 EXAMPLES = {
     "contenders": "contenders: [our-prompt.yaml]",
     "limits": "limits: {latency_ms_p95: 200, usd_per_1k: 0.5, memory_gib: 4}",
+    "prices": "prices: {openai:my-model: {in: 0.40, out: 1.60}}",
     "traffic": "traffic: {requests_per_month: 100000}",
 }
 
@@ -195,6 +199,7 @@ def _task(d: Mapping[str, Any], folder: Path, where: str) -> Task:
         "overlong": ("overlong", _overlong),
         "tolerance": ("tolerance", lambda value, at: _number(value, at, least=0)),
         "limits": ("limits", _limits),
+        "prices": ("prices", _prices),
         "traffic": ("traffic", _traffic),
         "seed": ("seed", _seed),
     }
@@ -265,6 +270,19 @@ def _limits(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value.get("private", False), bool):
         _wrong(value["private"], f"{where}: private", "true or false")
     return {k: v if k == "private" else _number(v, f"{where}: {k}", above=0) for k, v in value.items() if v is not None}
+
+
+def _prices(value: object, where: str) -> dict[str, dict[str, float]]:
+    if not isinstance(value, Mapping):
+        _wrong(value, where, "a mapping such as {openai:my-model: {in: 0.40, out: 1.60}}")
+    return {_text(name, where): _one_price(price, f"{where}: {name}") for name, price in value.items()}
+
+
+def _one_price(value: object, where: str) -> dict[str, float]:
+    if not isinstance(value, Mapping) or not {"in", "out"} <= set(value):
+        _wrong(value, where, "USD for a million tokens read and written, such as {in: 0.40, out: 1.60}")
+    _known(value, PRICE, where)
+    return {key: _number(entry, f"{where}: {key}", least=0) for key, entry in value.items()}
 
 
 def _traffic(value: object, where: str) -> dict[str, Any]:

@@ -196,7 +196,9 @@ def _anything_cheaper(case: Case) -> dict[str, Any] | None:
     said, listed = [], []
     for c in [c for c in case.cheaper if c.found.low <= 0 or c in _near(case)][:3]:
         worse = _better_worse(case, -c.found.high, -c.found.low)
-        times = _times(case.entries[case.recommended or c.a].cost, case.entries[c.b].cost)
+        dear, cheap = case.entries[case.recommended or c.a], case.entries[c.b]
+        paid = (dear.usd_per_1k or 0.0, cheap.usd_per_1k or 0.0)
+        times = _times(*paid) if any(paid) else _times(dear.cost, cheap.cost)
         more = _more_items_for(case, c) if c.found.low <= 0 else 0
         would = f": about {_about(more)} more {case.claim.split} items would tell" if more else ""
         base = "" if c.a == case.recommended else f" than {c.a}"

@@ -12,6 +12,7 @@ from ..errors import TuningforkError
 from ..log import Noted, Stage, Trained, born_event
 from ..method import Bench, Chain, Known, Method, Share, settings
 from ..model import Usage
+from . import money
 from . import plan as plan_
 from .measure import measure, spent
 from .meter import Meter, MeteredModels
@@ -34,7 +35,8 @@ def adapt_all(it: Race) -> None:
             if it.late:
                 it.leave(trial, "paused", "The part of the budget that is for racing was used up before its turn.")
                 continue
-            _adapt(it, trial, "race", _race_share(it, trial, it.trials[index:]))
+            rest = it.trials[index:]
+            _adapt(it, trial, "race", _race_share(it, trial, rest), money.waiting(it, rest, trial))
         if it.is_in(trial) and it.split.dev:
             measure(it, trial, "race", "dev", 0, it.split.dev[: it.plan.block_items])
 
@@ -45,7 +47,8 @@ def adapt_again(it: Race, finalists: Sequence[Trial]) -> None:
         if it.is_born(trial, "final"):
             continue
         if it.spent_share < LAST_BEGIN:
-            _adapt(it, trial, "final", _final_share(it, trial, finalists))
+            rest = [t for t in finalists if not it.is_born(t, "final")]
+            _adapt(it, trial, "final", _final_share(it, trial, finalists), money.waiting(it, rest, trial))
         else:
             it.standing.write(Noted(f"By the clock there was no time to adapt {trial.name} again on train and dev."))
             _keep_first_form(it, trial, {**asdict(Usage()), "planned": 0.0, "wall": 0.0})
@@ -71,9 +74,10 @@ def _final_share(it: Race, trial: Trial, finalists: Sequence[Trial]) -> float:
     return first[trial.name] * min(1.5, room / waiting)
 
 
-def _adapt(it: Race, trial: Trial, stage: Stage, planned_seconds: float) -> None:
+def _adapt(it: Race, trial: Trial, stage: Stage, planned_seconds: float, waiting: int) -> None:
     it.doing(f"{trial.name}: {'adapting' if stage == 'race' else 'adapting again on train and dev together'}")
-    meter = Meter(it.plan.rates, planned_seconds, max(5.0, planned_seconds * REAL_OVER_PLANNED))
+    real_seconds, usd = max(5.0, planned_seconds * REAL_OVER_PLANNED), money.adapting_usd(it, stage, waiting)
+    meter = Meter(it.plan.rates, planned_seconds, real_seconds, usd=usd, prices=it.plan.prices)
     meter.on_tuned = lambda recipe, tuned: it.standing.write(
         Trained(
             trial.name,

@@ -130,7 +130,7 @@ def _again(plan: Plan, running: Sequence[Trial], skipped: Mapping[str, str]) -> 
             f"The plan to repeat was made for {' and '.join(plan.rates) or 'no model'}, not for"
             f" {' and '.join(unknown)}. Race the same models, or leave the plan out to make a new one."
         )
-    return replace(plan, trials=tuple(trial.name for trial in running), skipped=dict(skipped))
+    return replace(plan, trials=tuple(trial.name for trial in running), skipped=dict(skipped), probe_usd=0.0)
 
 
 def _start(it: Race, task_data: Mapping[str, Any]) -> None:
@@ -146,7 +146,7 @@ def _start(it: Race, task_data: Mapping[str, Any]) -> None:
             items=tuple(items),
             notes=it.split.notes,
             environment=environment(models),
-            prices={},
+            prices={name: asdict(price) for name, price in it.plan.prices.items()},
             plan=it.plan.to_dict(),
             metrics=measures,
             time=now(),

@@ -82,6 +82,7 @@ class Standing:
     probed: set[tuple[str, str, str]] = field(default_factory=set)
     finalists: tuple[str, ...] | None = None
     planned_measuring: dict[Where, float] = field(default_factory=dict)
+    usd_measuring: dict[Where, float] = field(default_factory=dict)
     usage: Usage = Usage()
     seconds: float = 0.0
     planned: float = 0.0
@@ -136,7 +137,7 @@ class Standing:
         return trial, self.identity(trial, stage), split
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Born | Measured | Left):
+        if isinstance(event, Born | Measured | Left | Probed):
             known: dict[str, Any] = {key: value for key, value in event.usage.items() if key in USAGE}
             self.usage = self.usage + Usage(**known)
             self.planned += event.usage.get("planned", 0.0)
@@ -144,6 +145,7 @@ class Standing:
         match event:
             case Started():
                 self.started = event
+                self.usage = self.usage + Usage(usd=event.plan.get("probe_usd", 0.0))
             case Born():
                 self.born[event.trial, event.stage] = event
             case Left():
@@ -152,6 +154,7 @@ class Standing:
                 key = (event.trial, event.candidate, event.split)
                 self.measured.setdefault(key, set()).add(event.block)
                 self.planned_measuring[key] = self.planned_measuring.get(key, 0.0) + event.usage.get("planned", 0.0)
+                self.usd_measuring[key] = self.usd_measuring.get(key, 0.0) + event.usage.get("usd", 0.0)
             case Probed():
                 self.probed.add((event.trial, event.candidate, event.probe))
             case Finalists():
