@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
@@ -72,7 +73,8 @@ class FaultServer:
         class Handler(_Handler):
             server_of = outer
 
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._connections: set[socket.socket] = set()
         self._http = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
@@ -82,6 +84,9 @@ class FaultServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:
@@ -100,6 +105,16 @@ class FaultServer:
         with self._lock:
             self.running -= 1
             self.delivered[text] += whole
+            self._lock.notify_all()
+
+    def settle(self) -> None:
+        """Wait until all that was begun is over: a client has its answer a moment before it is counted."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: self.running == 0, timeout=10)
+
+    def connected(self, connection: socket.socket, there: bool) -> None:
+        """Know a connection, or forget it."""
+        (self._connections.add if there else self._connections.discard)(connection)
 
 
 class _Server(ThreadingHTTPServer):
@@ -120,6 +135,11 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        self.server_of.connected(self.connection, True)
+
+    def finish(self) -> None:
+        self.server_of.connected(self.connection, False)
+        super().finish()
 
     def do_GET(self) -> None:
         if self.server_of.page:
@@ -134,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         text = _text(path, body)
         if server.keeps_bodies:
             server.bodies.append(body)
-            server.headers.append(dict(self.headers))
+            server.headers.append({name.lower(): value for name, value in self.headers.items()})
         attempt = server.begin(text)
         whole = False
         try:
@@ -213,10 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _json(self, status: int, data: Any, headers: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def _json(self, status: int, data: Any, headers: Mapping[str, str] = {}) -> None:
         self._send(status, json.dumps(data).encode(), headers=headers)
 
-    def _head(self, status: int, length: int | None, kind: str, headers: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def _head(self, status: int, length: int | None, kind: str, headers: Mapping[str, str] = {}) -> None:
         self.send_response_only(status)
         self.send_header("content-type", kind)
         for name, value in headers.items():
@@ -233,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         status: int,
         data: bytes,
         kind: str = "application/json",
-        headers: Mapping[str, str] = {},  # noqa: B006
+        headers: Mapping[str, str] = {},
         slow: bool = False,
     ) -> None:
         self._head(status, len(data), kind, headers)
@@ -246,11 +266,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, reply: Mapping[str, Any], slow: bool = False, stop: bool = False) -> None:
         self._head(200, None, "text/event-stream")
         choice = reply["choices"][0]
-        pieces = WORD.findall(choice["message"]["content"])
+        chat = "message" in choice
+        pieces = WORD.findall(choice["message"]["content"] if chat else choice["text"])
         for number, piece in enumerate(pieces):
             if stop and number == len(pieces) // 2:
                 return
-            self._event({"model": reply["model"], "choices": [{"index": 0, "delta": {"content": piece}}]})
+            written = {"delta": {"content": piece}} if chat else {"text": piece}
+            self._event({"model": reply["model"], "choices": [{"index": 0, **written}]})
             if slow:
                 time.sleep(0.002)
         last = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}

@@ -1,8 +1,8 @@
 """Each step's part of the money. Where no model costs any, all of these are without limit.
 
 A part of the limit is kept for the final, as of the seconds. What is spent stands in the log (an answer from the cache
-at what it cost the first time, so that a repetition goes alike). A meter refuses before the limit could be overrun; what
-is here sees to it that a race ends in good order before that.
+at what it cost the first time, so that a repetition goes alike). A meter refuses before the limit could be overrun;
+what is here sees to it that a race ends in good order before that.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def probe(task: Task, examples: Sequence[Example], model: Model, price: Price) -
     used = sum((result.usage for result in found), Usage())
     if found and all(isinstance(result, Failure) for result in found):
         raise ModelError(
-            f"{model.id} answered none of {len(found)} of the task's inputs. The first: {found[0].message}"
+            f"{model.id} failed on all of {len(found)} of the task's inputs. The first: {found[0].message}"
         )
     half = seconds if not used.tokens_out else seconds / 2
     return Probed((used.tokens_in + used.tokens_reused) / half, max(1, used.tokens_out) / half, used)

@@ -154,7 +154,7 @@ def make(
     rates: dict[str, Rates] = {}
     models = {name: open_model(name) for name in [*names, *helpers]}
     prices = paid.prices_of(models)
-    probe_usd = sum(getattr(models[name], "opening", Usage()).usd for name in prices)
+    probe_usd = sum((getattr(models[name], "opening", Usage()).usd for name in prices), 0.0)
     for name, model in models.items():
         doing(f"measuring the speed of {name}")
         if name in prices:
