@@ -13,7 +13,7 @@ from tuningfork.task import Message, Prompt
 TEXT = st.text(max_size=60)
 PROMPT = st.lists(st.builds(Message, st.just("user"), TEXT), max_size=3).map(lambda m: Prompt(tuple(m)))
 MONEY = st.floats(0, 1000)
-PRICE = st.builds(Price, MONEY, MONEY, st.none() | MONEY, st.integers(0, 3000))
+PRICE = st.builds(Price, MONEY, MONEY, st.none() | MONEY, st.integers(0, 3000), st.booleans())
 FORM = st.none() | st.builds(OneOf, st.just(("a", "b"))) | st.just(Regex("a+")) | st.just(JsonSchema("{}"))
 REQUEST = (
     st.builds(GenerateRequest, PROMPT, st.integers(1, 500), constraint=FORM)
@@ -49,7 +49,8 @@ def test_cached_tokens_have_their_own_price_where_one_is_said() -> None:
     assert Price(1.0, 10.0).usd(usage) == pytest.approx(1 + 20 + 3)
 
 
-def test_a_list_of_choices_is_read_with_each_of_them() -> None:
-    prompt = Prompt((Message("user", "x"),))
-    one, two = (most_tokens(ScoreRequest(prompt, choices))[0] for choices in (("a",), ("a", "b")))
-    assert two == 2 * one
+def test_where_every_choice_is_asked_about_the_prompt_is_read_as_often() -> None:
+    request = ScoreRequest(Prompt((Message("user", "x"),)), ("a", "b", "c"))
+    once, each = Price(1.0, 1.0), Price(1.0, 1.0, by_choice=True)
+    assert each.most_usd(request) == pytest.approx(3 * once.most_usd(request))
+    assert most_tokens(request)[1] == 1

@@ -29,14 +29,15 @@ Request = ScoreRequest | GenerateRequest | EmbedRequest
 class Price:
     """USD for a million tokens: `read`, `write`, and `cached` for what the provider's prompt cache held.
 
-    `hidden` tokens may be written before each answer, unseen, by a model that thinks first. `about` says where the
-    price is from.
+    `hidden` tokens may be written before each answer, unseen, by a model that thinks first. `by_choice`: to score, the
+    prompt is read once for each choice. `about` says where the price is from.
     """
 
     read: float
     write: float
     cached: float | None = None
     hidden: int = 0
+    by_choice: bool = False
     about: str = ""
 
     def usd(self, usage: Usage) -> float:
@@ -48,7 +49,8 @@ class Price:
     def once_usd(self, request: Request) -> float:
         """The most that one answer to a request can cost."""
         tokens_in, tokens_out = most_tokens(request)
-        return (tokens_in * max(self.read, self.cached or 0.0) + (tokens_out + self.hidden) * self.write) / MILLION
+        times = len(request.choices) if self.by_choice and isinstance(request, ScoreRequest) else 1
+        return times * (tokens_in * max(self.read, self.cached or 0.0) + (tokens_out + self.hidden) * self.write) / MILLION
 
     def most_usd(self, request: Request) -> float:
         """The most that a request can cost, answers included that may get lost."""
@@ -56,12 +58,13 @@ class Price:
 
 
 def most_tokens(request: Request) -> tuple[int, int]:
-    """The most tokens that a request can read and write, but for what is thought unseen."""
+    """The most tokens that a request can read and write, but for what is thought unseen; of a request to score, with one
+    of its choices."""
     if isinstance(request, EmbedRequest):
         return _content(request.content), 0
     prompt = _content(request.prompt)
-    if isinstance(request, ScoreRequest):  # some servers are asked about every choice
-        return sum(prompt + _bytes(choice) + 1 for choice in request.choices), max(1, len(request.choices))
+    if isinstance(request, ScoreRequest):
+        return prompt + max(map(_bytes, request.choices), default=0) + 1, 1
     match request.constraint:
         case OneOf(texts):
             prompt += SCHEMA_TOKENS + sum(_bytes(text) + MESSAGE_TOKENS for text in texts)

@@ -71,8 +71,8 @@ class EndpointModel:
         self._lock = threading.Lock()
         self._forms_kept = self._forms_broken = 0
         self._manner = self._look()
-        if self._manner.hidden:
-            self.price = replace(price, hidden=HIDDEN_TOKENS)
+        hidden = HIDDEN_TOKENS if self._manner.hidden else 0
+        self.price = replace(price, hidden=hidden, by_choice=self._manner.echoes)
         self._unscored = ""
         self._check_scoring(sample)
 
