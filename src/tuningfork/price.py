@@ -50,7 +50,9 @@ class Price:
         """The most that one answer to a request can cost."""
         tokens_in, tokens_out = most_tokens(request)
         times = len(request.choices) if self.by_choice and isinstance(request, ScoreRequest) else 1
-        return times * (tokens_in * max(self.read, self.cached or 0.0) + (tokens_out + self.hidden) * self.write) / MILLION
+        return (
+            times * (tokens_in * max(self.read, self.cached or 0.0) + (tokens_out + self.hidden) * self.write) / MILLION
+        )
 
     def most_usd(self, request: Request) -> float:
         """The most that a request can cost, answers included that may get lost."""

@@ -1,7 +1,6 @@
 """When to ask again, and after how long: the one policy, so the client's own is switched off.
 
-A server that is busy (429, 5xx, refused connections) gave no answer: it is asked up to TRIES times, after an
-exponential backoff with full jitter (Brooker 2015, "Exponential Backoff and Jitter", AWS), or after what `Retry-After`
+A server that is busy (429, 5xx) gave no answer: it is asked up to TRIES times, after an exponential backoff with full jitter (Brooker 2015, "Exponential Backoff and Jitter", AWS), or after what `Retry-After`
 says, which then holds for all requests that wait. An answer that did not arrive whole may have been made and paid: it
 is asked for again `ASKED_AGAIN` times, which a budget reserves, and no more.
 """
@@ -19,6 +18,8 @@ from .faults import Fault
 
 T = TypeVar("T")
 TRIES = 7
+TRIES_AT_NOBODY = 3
+"""Of a connection that is refused: a server that is not there seldom comes back within seconds."""
 FIRST_SECONDS = 0.5
 MOST_SECONDS = 30.0
 MOST_AFTER_SECONDS = 120.0
@@ -47,7 +48,8 @@ class Patience:
             except Fault as fault:
                 tries, lost = tries + 1, lost + (fault.again == "lost")
                 fault.lost = lost
-                over = tries >= TRIES or lost > ASKED_AGAIN or self.stop.is_set()
+                most = TRIES_AT_NOBODY if fault.kind == "unreachable" else TRIES
+                over = tries >= most or lost > ASKED_AGAIN or self.stop.is_set()
                 if fault.again == "never" or over or (fault.after or 0.0) > MOST_AFTER_SECONDS:
                     raise
                 if fault.after is None:
