@@ -43,7 +43,7 @@ class FaultServer:
     """What it is like. `key`: the only one that is let in; `refuses`: settings that it refuses by name; `chances`:
     text -> the chance of each first token, which makes it tell log-probabilities; `echoes`: whether plain completions
     tell theirs; `counts`: whether it counts tokens; `keeps_form`: whether it heeds `response_format`; `page`: every
-    answer is a web page; `context`: the most words that it reads."""
+    answer is a web page; `context`: the most words that it reads; `seconds`: how long it takes for each."""
 
     answer: Callable[[str], str] = lambda text: "yes"
     faults: Callable[[Ask], str | None] = lambda ask: None
@@ -59,6 +59,7 @@ class FaultServer:
     page: bool = False
     context: int = 10_000
     retry_after: str | None = "0.01"
+    seconds: float = 0.0
     asked: Counter[str] = field(default_factory=Counter)
     delivered: Counter[str] = field(default_factory=Counter)
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -171,6 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         if refused:
             self._json(refused[0], {"error": refused[1]})
             return False
+        time.sleep(server.seconds)
         fault = server.faults(ask)
         if fault is not None and fault != "slow":
             return self._go_wrong(fault, ask)

@@ -60,8 +60,8 @@ class Price:
 
 
 def most_tokens(request: Request) -> tuple[int, int]:
-    """The most tokens that a request can read and write, but for what is thought unseen; of a request to score, with one
-    of its choices."""
+    """The most tokens that a request can read and write, but for what is thought unseen; of a request to score, with
+    one of its choices."""
     if isinstance(request, EmbedRequest):
         return _content(request.content), 0
     prompt = _content(request.prompt)

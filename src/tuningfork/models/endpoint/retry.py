@@ -1,8 +1,9 @@
 """When to ask again, and after how long: the one policy, so the client's own is switched off.
 
-A server that is busy (429, 5xx) gave no answer: it is asked up to TRIES times, after an exponential backoff with full jitter (Brooker 2015, "Exponential Backoff and Jitter", AWS), or after what `Retry-After`
-says, which then holds for all requests that wait. An answer that did not arrive whole may have been made and paid: it
-is asked for again `ASKED_AGAIN` times, which a budget reserves, and no more.
+A server that is busy (429, 5xx) gave no answer: it is asked up to TRIES times, after an exponential backoff with full
+jitter (Brooker 2015, "Exponential Backoff and Jitter", AWS), or after what `Retry-After` says, which then holds for all
+requests that wait. An answer that did not arrive whole may have been made and paid: it is asked for again `ASKED_AGAIN`
+times, which a budget reserves, and no more.
 """
 
 from __future__ import annotations
