@@ -66,7 +66,9 @@ def how_it_answers(manner: Manner) -> str:
     if manner.echoes:
         return "Choices are scored by the log-probability of their tokens, after the prompt as plain text."
     if manner.top:
-        return f"Choices are scored by the {manner.top} likeliest first tokens that the server lists."
+        return (
+            f"Choices are scored by the {manner.top} likeliest first tokens, where the server lists all of them there."
+        )
     return "Answers are written and read, not scored: the server tells no log-probabilities of choices."
 
 

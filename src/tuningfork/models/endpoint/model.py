@@ -240,13 +240,12 @@ class EndpointModel:
                 return one(requests[index], index)
             except Fault as fault:
                 if fault.everyone:
-                    self._patience.stop.set()
                     raise
                 lost = fault.lost * self.price.once_usd(requests[index])
                 return Failure(fault.kind, fault.message, Usage(usd=lost))
 
         try:
-            return side_by_side(ask, len(requests), self._workers)
+            return side_by_side(ask, len(requests), self._workers, self._patience.stop.set)
         except Fault as fault:
             raise ModelError(self._wire.explained(fault)) from None
         finally:

@@ -12,14 +12,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def side_by_side(ask: Callable[[int], T], count: int, workers: int) -> list[T]:
-    """`[ask(0), ..., ask(count - 1)]`, at most `workers` of them at a time. What one raises is raised once; those that
-    had not begun are not asked then."""
+def side_by_side(ask: Callable[[int], T], count: int, workers: int, stop: Callable[[], None]) -> list[T]:
+    """`[ask(0), ..., ask(count - 1)]`, at most `workers` of them at a time.
+
+    What one raises is raised once, and so is Ctrl-C: then `stop` is called, which is to end what waits, and those that
+    had not begun are not asked.
+    """
     if min(count, workers) <= 1:
         return [ask(index) for index in range(count)]
     pool = ThreadPoolExecutor(min(count, workers), thread_name_prefix="endpoint")
     try:
         waiting = [pool.submit(ask, index) for index in range(count)]
         return [answer.result() for answer in waiting]
+    except BaseException:
+        stop()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
