@@ -168,6 +168,13 @@ def test_a_budget_that_does_not_even_pay_for_a_look_is_refused_before_anything_i
     assert at.models["paid"].paid == 0
 
 
+def test_a_plan_that_is_repeated_reserves_at_the_prices_charged_now_and_keeps_to_the_budget(track: Tracks) -> None:
+    at = track(models=models())
+    cheap = replace(plan_of(5.0, at.plan), prices={"paid": Price(1e-6, 1e-6)})
+    log = at.run(METHODS, task=task_of(at, 0.02), plan=cheap)
+    assert log.started.plan["usd"] == 0.02 and at.models["paid"].paid <= 0.02
+
+
 def test_a_race_that_goes_on_has_what_is_left(track: Tracks) -> None:
     at = track(models=models())
 

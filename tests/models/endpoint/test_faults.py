@@ -78,6 +78,17 @@ def test_an_answer_that_takes_too_long_is_lost(
     assert isinstance(found, Failure) and found.kind == "timeout" and "0 s" in found.message
 
 
+def test_an_answer_that_comes_drop_by_drop_ends_at_the_same_time(
+    serve: Serve, opened: Serve, ask: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNINGFORK_ENDPOINT_SECONDS", "0.1")
+    server = serve(answer=lambda text: "word " * 2000 if text == "q1" else "yes", faults=always("slow", "q1"))
+    model = opened(server)
+    for show in (None, lambda index, piece: None):
+        (found,) = model.generate([GenerateRequest(ask("q1"), max_tokens=9000)], show)
+        assert isinstance(found, Failure) and found.kind == "timeout"
+
+
 def test_what_lost_answers_may_have_cost_is_counted(serve: Serve, opened: Serve, ask: Serve) -> None:
     server = serve(faults=lambda a: "truncated" if a.text == "q1" or (a.text == "q2" and not a.attempt) else None)
     name = f"openai:toy@{server.url}"
@@ -107,6 +118,19 @@ def test_a_key_that_is_missing_is_told_before_anything_is_sent(monkeypatch: pyte
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("nothing may be sent"))
     with pytest.raises(ModelError, match="OPENAI_API_KEY or TUNINGFORK_API_KEY is not set"):
         open_endpoint("openai:gpt-5")
+
+
+def test_a_key_with_a_stray_character_is_told_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-ü-secret")
+    with pytest.raises(ModelError, match="The key in OPENAI_API_KEY holds a character") as caught:
+        open_endpoint("openai:gpt-5")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_bad_key_is_one_also_where_the_status_says_less() -> None:
+    words = {"error": {"message": "API key not valid. Please pass a valid API key."}}
+    fault = of_status(400, {}, "", words, address_of("gemini:gemini-2.5-flash"))
+    assert fault.kind == "key" and fault.everyone and "GEMINI_API_KEY" in fault.message
 
 
 def test_an_unknown_model_is_answered_with_those_that_are_there(serve: Serve, opened: Serve) -> None:
@@ -183,3 +207,11 @@ def test_a_stream_that_breaks_off_is_not_begun_again_once_it_was_shown(serve: Se
     shown: list[str] = []
     (found,) = opened(server).generate([GenerateRequest(ask("q1"))], lambda i, piece: shown.append(piece))
     assert isinstance(found, Failure) and found.kind == "lost" and server.asked["q1"] == 1 and shown
+
+
+def test_a_server_that_does_not_count_in_streams_is_asked_without(serve: Serve, opened: Serve, ask: Serve) -> None:
+    server = serve(refuses=frozenset({"stream_options"}))
+    model = opened(server)
+    for text in ("q1", "q2"):
+        assert isinstance(model.generate([GenerateRequest(ask(text))], lambda index, piece: None)[0], Answer)
+    assert (server.asked["q1"], server.asked["q2"]) == (2, 1)

@@ -43,7 +43,7 @@ def of_status(status: int, headers: Any, text: str, body: object, address: Addre
         return Fault(kind, f"{where} ({said}).", "later", _after(headers))
     if _is_html(headers, text):
         return html(address, status)
-    if status in (401, 403):
+    if status in (401, 403) or (status == 400 and "api key" in said.lower()):
         return Fault("key", bad_key(address, status), everyone=True)
     if status == 413 or TOO_LONG.search(said) or "context_length" in code:
         return Fault("too_long", f"The prompt is longer than {address.model} reads: {said}")
@@ -84,9 +84,12 @@ def bad_key(address: Address, status: int) -> str:
             f"{address.host} refused the key in {used} (status {status}). Put a key that is allowed to use"
             f" {address.model} there."
         )
-    return (
-        f"{address.host} wants a key (status {status}), and {' or '.join(address.keys)} is not set. Set it to your key."
-    )
+    return f"{address.host} wants a key (status {status}). {no_key(address)}"
+
+
+def no_key(address: Address) -> str:
+    """Which variable to set."""
+    return f"{' or '.join(address.keys)} is not set: set it to your key for {address.host}."
 
 
 def no_such_model(address: Address, known: list[str], said: str) -> str:

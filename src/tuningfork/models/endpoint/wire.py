@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from ...errors import MissingExtra, ModelError
-from .faults import Fault, bad_key, html, no_such_model, of_status, unreachable
+from .faults import Fault, html, no_key, no_such_model, of_status, unreachable
 from .naming import Address
 
 Path = Literal["chat", "completions", "embeddings"]
@@ -32,9 +32,12 @@ class Wire:
         except ImportError as error:
             raise MissingExtra("A model behind an API", "openai", "endpoints") from error
         if address.key is None and not address.is_local:
-            raise ModelError(bad_key(address, 401).replace(" (status 401)", ""))
+            raise ModelError(f"{address.name} wants a key. {no_key(address)}")
+        if address.key and not (address.key.isascii() and address.key.isprintable()):
+            raise ModelError(f"The key in {address.key_variable} holds a character that no key has. Set it anew.")
         self.address, self._seconds, self._openai, self._http = address, seconds, openai, httpx2
         timeout = openai.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+        self._stream_options: Json = {"stream_options": {"include_usage": True}}
         self._client = openai.OpenAI(
             api_key=address.key or "none",
             base_url=address.url,
@@ -56,7 +59,10 @@ class Wire:
         except Fault as fault:
             if shown:  # what was shown can't be taken back
                 fault.again = "never"
-            raise
+            if fault.kind != "refused" or "stream_options" not in fault.message or not self._stream_options:
+                raise
+            self._stream_options = {}
+            return self._ask(path, body, show)
 
     def models(self) -> list[str]:
         """The models that the server lists; none where it lists none."""
@@ -101,7 +107,7 @@ class Wire:
     def _sent(self, path: Path, body: Mapping[str, Any], stream: bool) -> Any:
         rest = {key: value for key, value in body.items() if key not in ("messages", "prompt", "input")}
         if stream:
-            rest |= {"stream": True, "stream_options": {"include_usage": True}}
+            rest |= {"stream": True, **self._stream_options}
         model = self.address.model
         match path:
             case "chat":
