@@ -38,6 +38,7 @@ Doing = Callable[[str], None]
 OnPlan = Callable[["Plan"], None]
 PROBES = ("latency", "forgetting", "size")
 QUESTIONS = 8
+"""Of the task's own, that a model behind an API must be able to score, or its answers are written."""
 TEXT_COMPARED = 1000
 """Characters of a test row by which it is known again in another run's log."""
 

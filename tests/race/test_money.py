@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tuningfork.cli.show import plan_sentence
 from tuningfork.decide import decide
-from tuningfork.errors import BudgetSpent, TaskError
+from tuningfork.errors import BudgetSpent, ModelError, TaskError
 from tuningfork.log import Left, Noted
 from tuningfork.log import TestOpened as Opened
 from tuningfork.model import Answer, Failure, GenerateRequest, ScoreRequest, Scores, Usage
@@ -93,6 +93,17 @@ def test_a_failure_is_charged_what_it_cost() -> None:
     meter = Meter(RATES, 1e9, 1e9, usd=1e9, prices={"paid": PRICE})
     Metered(Failing(), "paid", meter).generate([ask("word")])
     assert meter.usage.usd == 0.25
+
+
+def test_what_a_call_had_cost_before_it_broke_down_is_charged() -> None:
+    class Gone(FakeModel):
+        def generate(self, requests: Any, on_text: Any = None) -> list[Any]:
+            raise ModelError("No credit left.", Usage(tokens_in=7, usd=0.125))
+
+    meter = Meter(RATES, 1e9, 1e9, usd=1e9, prices={"paid": PRICE})
+    with pytest.raises(ModelError, match="credit"):
+        Metered(Gone(), "paid", meter).generate([ask("word")])
+    assert (meter.usage.usd, meter.usage.tokens_in) == (0.125, 7)
 
 
 # The race

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BudgetSpent, TrainingFailed
+from ..errors import BudgetSpent, ModelError, TrainingFailed
 from ..method import Share
 from ..model import (
     Adapter,
@@ -169,7 +169,11 @@ class Metered:
         self._meter.check(self._name)
         results: list[Any] = []
         for begin, part in self._meter.affordable(self._name, requests):
-            found = call(part, begin)
+            try:
+                found = call(part, begin)
+            except ModelError as error:
+                self._meter.charge(self._name, error.usage or Usage())
+                raise
             self._meter.charge(self._name, sum((result.usage for result in found), Usage()))
             results += found
         return results

@@ -24,7 +24,7 @@ ANSWER_TOKENS = 24
 
 
 @dataclass(frozen=True)
-class Probed:
+class Speed:
     """Tokens a second read and written, and what measuring them cost."""
 
     read: float
@@ -38,7 +38,7 @@ def prices_of(models: Mapping[str, Model]) -> dict[str, Price]:
     return {name: price for name, price in found.items() if price is not None}
 
 
-def probe(task: Task, examples: Sequence[Example], model: Model, price: Price) -> Probed:
+def probe(task: Task, examples: Sequence[Example], model: Model, price: Price) -> Speed:
     """Ask about a few inputs, once. Raises TaskError when the budget may not pay for that, ModelError when none is
     answered."""
     ask, requests = _questions(task, examples[:INPUTS], model)
@@ -57,7 +57,7 @@ def probe(task: Task, examples: Sequence[Example], model: Model, price: Price) -
             f"{model.id} failed on all of {len(found)} of the task's inputs. The first: {found[0].message}"
         )
     half = seconds if not used.tokens_out else seconds / 2
-    return Probed((used.tokens_in + used.tokens_reused) / half, max(1, used.tokens_out) / half, used)
+    return Speed((used.tokens_in + used.tokens_reused) / half, max(1, used.tokens_out) / half, used)
 
 
 def limit_usd(budget: Budget, prices: Mapping[str, Price], rates: Mapping[str, Rates], seconds: float) -> float | None:

@@ -233,21 +233,26 @@ class EndpointModel:
         return reply, replace(usage, usd=self.price.usd(usage) + lost * self.price.once_usd(request))
 
     def _all(self, requests: Sequence[Any], one: Callable[[Any, int], R | Failure]) -> list[R | Failure]:
-        """Each request's own answer or failure. Raises ModelError once for what holds for all of them."""
+        """Each request's own answer or failure. Raises ModelError once for what holds for all of them, with what those
+        that were answered have cost."""
+        paid: list[Usage] = []
 
         def ask(index: int) -> R | Failure:
             try:
-                return one(requests[index], index)
+                found = one(requests[index], index)
             except Fault as fault:
+                lost = Usage(usd=fault.lost * self.price.once_usd(requests[index]))
                 if fault.everyone:
+                    paid.append(lost)
                     raise
-                lost = fault.lost * self.price.once_usd(requests[index])
-                return Failure(fault.kind, fault.message, Usage(usd=lost))
+                found = Failure(fault.kind, fault.message, lost)
+            paid.append(found.usage)
+            return found
 
         try:
             return side_by_side(ask, len(requests), self._workers, self._patience.stop.set)
         except Fault as fault:
-            raise ModelError(self._wire.explained(fault)) from None
+            raise ModelError(self._wire.explained(fault), sum(paid, Usage())) from None
         finally:
             self._patience.stop.clear()
 
