@@ -129,6 +129,9 @@ def test_a_server_that_ignores_forms_is_found_out(serve: Serve, opened: Serve, a
         (lambda ask: GenerateRequest(Prompt(())), "empty_prompt"),
         (lambda ask: GenerateRequest(ask("\ud800")), "not_unicode"),
         (lambda ask: GenerateRequest(ask("q"), constraint=Regex("(")), "constraint"),
+        (lambda ask: GenerateRequest(ask("q"), constraint=OneOf(("a\udfff",))), "not_unicode"),
+        (lambda ask: GenerateRequest(ask("q"), constraint=JsonSchema("{")), "constraint"),
+        (lambda ask: GenerateRequest(ask("q"), stop=("\ud800",)), "not_unicode"),
         (lambda ask: GenerateRequest(ask("q"), max_tokens=0), "max_tokens"),
     ],
 )

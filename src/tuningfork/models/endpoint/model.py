@@ -13,7 +13,6 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from ...engine.request import fault as request_fault
 from ...errors import ModelError
 from ...model import (
     Adapter,
@@ -161,7 +160,7 @@ class EndpointModel:
     # One request
 
     def _written(self, request: GenerateRequest, on_piece: OnPiece | None) -> Answer | Failure:
-        wrong = request_fault(request) or texts.fault(request.prompt) or self._form_fault(request.constraint)
+        wrong = texts.writing_fault(request) or self._form_fault(request.constraint)
         if wrong:
             return wrong
         complete = self.address.form == "complete"
@@ -176,7 +175,7 @@ class EndpointModel:
 
     def _listed(self, request: ScoreRequest, index: int) -> Scores | Failure:
         """From the likeliest first tokens. At temperature 1, because some servers divide by it before they tell."""
-        wrong = texts.choices_fault(request)
+        wrong = texts.scoring_fault(request)
         if wrong:
             return wrong
         manner = self._manner
@@ -190,7 +189,7 @@ class EndpointModel:
 
     def _echoed(self, request: ScoreRequest, index: int) -> Scores | Failure:
         """From a text given back: prompt and choice, once for each choice."""
-        wrong = texts.choices_fault(request) or scoring.fault(request.choices)
+        wrong = texts.scoring_fault(request) or scoring.fault(request.choices)
         if wrong:
             return wrong
         prompt, usage, nats, tokens = completion_text(request.prompt), Usage(), [], []
@@ -291,12 +290,10 @@ class EndpointModel:
         return how_it_answers(self._manner)
 
     def _form_fault(self, constraint: Constraint | None) -> Failure | None:
-        if constraint is None:
+        if constraint is None or self._forms_kept or self._forms_broken < TRIED_FORMS:
             return None
-        if self._forms_broken >= TRIED_FORMS and not self._forms_kept:
-            said = f"the first {self._forms_broken} answers broke it"
-            return Failure("no_constraints", f"{self.id} keeps to no form (response_format json_schema): {said}.")
-        return texts.constraint_fault(constraint)
+        said = f"the first {self._forms_broken} answers broke it"
+        return Failure("no_constraints", f"{self.id} keeps to no form (response_format json_schema): {said}.")
 
     def _must(self, capability: Capability) -> None:
         if capability not in self.capabilities:

@@ -5,49 +5,33 @@ from __future__ import annotations
 import json
 import re
 
-from ...model import Constraint, Failure, JsonSchema, OneOf, Regex, ScoreRequest
+from ...engine.choices import fault as choices_fault
+from ...engine.render import not_unicode
+from ...engine.request import fault as request_fault
+from ...model import Constraint, Failure, GenerateRequest, JsonSchema, OneOf, Regex, ScoreRequest
 from ...task import Content, Prompt, plain_text
 
 
-def fault(prompt: Prompt) -> Failure | None:
-    """Why a prompt can't be sent."""
-    return text_fault("".join(plain_text(message.content) for message in prompt.messages))
+def writing_fault(request: GenerateRequest) -> Failure | None:
+    """Why this can't be asked to be written."""
+    return (
+        request_fault(request)
+        or _prompt_fault(request.prompt)
+        or not_unicode("".join(request.stop), "the stop strings")
+        or (_constraint_fault(request.constraint) if request.constraint else None)
+    )
+
+
+def scoring_fault(request: ScoreRequest) -> Failure | None:
+    """Why these choices can't be scored."""
+    return choices_fault(request.choices) or _prompt_fault(request.prompt)
 
 
 def text_fault(text: str) -> Failure | None:
     """Why a text can't be sent."""
     if not text.strip():
         return Failure("empty_prompt", "The prompt is empty.")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return Failure("not_unicode", f"Character {error.start + 1} of the prompt is half of a surrogate pair.")
-    return None
-
-
-def choices_fault(request: ScoreRequest) -> Failure | None:
-    """Why choices can't be told apart."""
-    choices = request.choices
-    if not choices or not all(choice.strip() for choice in choices):
-        return Failure("empty_choice", f"A choice is empty: {list(choices)!r}.")
-    if len(set(choices)) < len(choices):
-        return Failure("same_choice", f"Two choices are the same: {sorted(choices)!r}.")
-    return fault(request.prompt) or text_fault(" ".join(choices))
-
-
-def constraint_fault(constraint: Constraint) -> Failure | None:
-    """Why nothing can keep to a constraint."""
-    try:
-        match constraint:
-            case OneOf(allowed):
-                return None if allowed else Failure("constraint", "The list of allowed answers is empty.")
-            case Regex(pattern):
-                re.compile(pattern)
-            case JsonSchema(schema):
-                json.loads(schema)
-    except (ValueError, re.error) as error:
-        return Failure("constraint", f"The constraint can't be read: {error}.")
-    return None
+    return not_unicode(text, "the prompt")
 
 
 def of_content(content: Content | Prompt) -> str:
@@ -55,3 +39,22 @@ def of_content(content: Content | Prompt) -> str:
     if isinstance(content, Prompt):
         return "\n".join(plain_text(message.content) for message in content.messages)
     return plain_text(content)
+
+
+def _prompt_fault(prompt: Prompt) -> Failure | None:
+    return text_fault("\n".join(plain_text(message.content) for message in prompt.messages))
+
+
+def _constraint_fault(constraint: Constraint) -> Failure | None:
+    """Why nothing can keep to a constraint."""
+    match constraint:
+        case OneOf(allowed):
+            text = "".join(allowed)
+            if not allowed:
+                return Failure("constraint", "The list of allowed answers is empty.")
+        case Regex(text) | JsonSchema(text):
+            try:
+                re.compile(text) if isinstance(constraint, Regex) else json.loads(text)
+            except (ValueError, re.error) as error:
+                return Failure("constraint", f"The constraint {text[:80]!r} can't be read: {error}.")
+    return not_unicode(text, "the constraint")
