@@ -113,14 +113,19 @@ def test_a_constraint_becomes_a_response_format_and_is_checked(serve: Serve, ope
     assert server.bodies[-1]["response_format"]["json_schema"]["strict"] is True
 
 
-def test_a_server_that_ignores_forms_is_found_out(serve: Serve, opened: Serve, ask: Serve) -> None:
-    server = serve(keeps_form=False)
+@pytest.mark.parametrize(
+    ("about", "kind"),
+    [({"keeps_form": False}, "constraint"), ({"refuses": frozenset({"response_format"})}, "refused")],
+)
+def test_a_server_that_keeps_to_no_form_is_found_out(
+    about: dict[str, Any], kind: str, serve: Serve, opened: Serve, ask: Serve
+) -> None:
+    server = serve(**about)
     model = opened(server)
-    kinds = [
-        model.generate([GenerateRequest(ask(f"q{n}"), constraint=JsonSchema('{"type": "object"}'))])[0].kind
-        for n in range(5)
-    ]
-    assert kinds == ["constraint"] * 3 + ["no_constraints"] * 2 and "q4" not in server.asked
+    form = JsonSchema('{"type": "object"}')
+    kinds = [model.generate([GenerateRequest(ask(f"q{n}"), constraint=form)])[0].kind for n in range(5)]
+    assert kinds == [kind] * 3 + ["no_constraints"] * 2 and "q4" not in server.asked
+    assert isinstance(model.generate([GenerateRequest(ask("q"))])[0], Answer)
 
 
 @pytest.mark.parametrize(
@@ -214,3 +219,16 @@ def test_a_score_request_of_bad_choices_fails_alone(serve: Serve, opened: Serve,
     model = opened(serve(chances=lambda text: {"yes": 0.5, "no": 0.4}))
     found = model.score([ScoreRequest(ask("q"), ("yes", "yes")), ScoreRequest(ask("q"), ("yes", "no"))])
     assert isinstance(found[0], Failure) and found[0].kind == "same_choice" and not isinstance(found[1], Failure)
+
+
+def test_a_form_is_given_up_after_a_few_and_never_once_it_was_kept() -> None:
+    from tuningfork.models.endpoint.forms import TRIED, Forms
+
+    forms, form = Forms(), OneOf(("a",))
+    for _ in range(TRIED):
+        assert forms.fault(form) is None
+        forms.count(form, kept=False)
+        forms.count(None, kept=True)
+    assert forms.fault(None) is None and forms.fault(form) is not None
+    forms.count(form, kept=True)
+    assert forms.fault(form) is None, "one that was kept shows that it can"

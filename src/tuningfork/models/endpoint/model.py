@@ -18,7 +18,6 @@ from ...model import (
     Adapter,
     Answer,
     Capability,
-    Constraint,
     EmbedRequest,
     Failure,
     GenerateRequest,
@@ -35,6 +34,7 @@ from ...price import Price, Request
 from ...task import Prompt
 from . import scoring, texts
 from .faults import Fault
+from .forms import Forms
 from .manner import LOOK_TOKENS, Manner, how_it_answers, look, notes_of
 from .naming import Address
 from .retry import Patience
@@ -45,8 +45,6 @@ from .writing import answer_of, body_of, chat_messages, completion_text, usage_o
 R = TypeVar("R", Scores, Answer, Vector)
 HIDDEN_TOKENS = 2048
 """Room for a model that thinks before it writes."""
-TRIED_FORMS = 3
-"""When so many constrained answers broke their form and none kept to it, the server ignores constraints."""
 
 
 class EndpointModel:
@@ -68,7 +66,7 @@ class EndpointModel:
         self.id, self.address, self.price, self._workers = address.name, address, price, workers
         self._wire, self._patience = wire, patience
         self._lock = threading.Lock()
-        self._forms_kept = self._forms_broken = 0
+        self._forms = Forms()
         self._manner = self._look()
         hidden = HIDDEN_TOKENS if self._manner.hidden else 0
         self.price = replace(price, hidden=hidden, by_choice=self._manner.echoes)
@@ -160,17 +158,19 @@ class EndpointModel:
     # One request
 
     def _written(self, request: GenerateRequest, on_piece: OnPiece | None) -> Answer | Failure:
-        wrong = texts.writing_fault(request) or self._form_fault(request.constraint)
+        wrong = texts.writing_fault(request) or self._forms.fault(request.constraint)
         if wrong:
             return wrong
         complete = self.address.form == "complete"
         body = body_of(request, self._manner, self.price.hidden, complete)
-        reply, usage = self._asked("completions" if complete else "chat", body, request, on_piece)
+        try:
+            reply, usage = self._asked("completions" if complete else "chat", body, request, on_piece)
+        except Fault as fault:
+            if fault.kind == "refused":
+                self._forms.count(request.constraint, kept=False)
+            raise
         answer = answer_of(reply, request, usage)
-        if request.constraint is not None:
-            with self._lock:
-                self._forms_kept += isinstance(answer, Answer)
-                self._forms_broken += not isinstance(answer, Answer)
+        self._forms.count(request.constraint, kept=isinstance(answer, Answer))
         return answer
 
     def _listed(self, request: ScoreRequest, index: int) -> Scores | Failure:
@@ -288,12 +288,6 @@ class EndpointModel:
         if self._unscored:
             return f"Answers are written and read, not scored. {self._unscored}"
         return how_it_answers(self._manner)
-
-    def _form_fault(self, constraint: Constraint | None) -> Failure | None:
-        if constraint is None or self._forms_kept or self._forms_broken < TRIED_FORMS:
-            return None
-        said = f"the first {self._forms_broken} answers broke it"
-        return Failure("no_constraints", f"{self.id} keeps to no form (response_format json_schema): {said}.")
 
     def _must(self, capability: Capability) -> None:
         if capability not in self.capabilities:

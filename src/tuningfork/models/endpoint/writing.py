@@ -1,20 +1,14 @@
-"""A request to write as a server takes it, and its answer as ours.
-
-A constraint becomes a `json_schema` response format: one of some texts, or a pattern, as the field `answer` of an
-object. What comes back is checked here, because some servers take the format and ignore it: an answer that does not
-keep to it is a Failure, never passed on.
-"""
+"""A request to write as a server takes it, and its answer as ours."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from ...model import Answer, Constraint, Failure, GenerateRequest, JsonSchema, OneOf, Regex, Usage
+from ...model import Answer, Failure, GenerateRequest, Usage
 from ...price import SCHEMA_TOKENS, most_tokens
 from ...task import Prompt, plain_text
+from .forms import format_of, kept
 from .manner import Manner
 from .wire import Json, text_of
 
@@ -56,7 +50,7 @@ def body_of(request: GenerateRequest, manner: Manner, hidden: int, complete: boo
             seed=request.seed,
             stop=stop,
             logprobs=nats,
-            response_format=_format(request.constraint) if request.constraint else None,
+            response_format=format_of(request.constraint) if request.constraint else None,
         ),
     }
 
@@ -88,36 +82,6 @@ def usage_of(reply: Json, request: Any, seconds: float) -> Usage:
     cached = int((said.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
     whole, written = int(said["prompt_tokens"]), int(said.get("completion_tokens") or 0)
     return Usage(max(0, whole - cached), written, min(cached, whole), seconds=seconds)
-
-
-def kept(text: str, constraint: Constraint) -> str | None:
-    """The answer in a text that keeps to a constraint; None for any other text."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    if isinstance(constraint, JsonSchema):
-        return text
-    said = found.get("answer") if isinstance(found, dict) else None
-    if not isinstance(said, str):
-        return None
-    good = said in constraint.texts if isinstance(constraint, OneOf) else re.fullmatch(constraint.pattern, said)
-    return said if good else None
-
-
-def _format(constraint: Constraint) -> Mapping[str, Any]:
-    match constraint:
-        case OneOf(texts):
-            schema = _object({"type": "string", "enum": list(texts)})
-        case Regex(pattern):
-            schema = _object({"type": "string", "pattern": f"^(?:{pattern})$"})
-        case JsonSchema(text):
-            schema = json.loads(text)
-    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
-
-
-def _object(answer: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": {"answer": answer}, "required": ["answer"], "additionalProperties": False}
 
 
 def _thought(reply: Json) -> bool:
