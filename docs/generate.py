@@ -51,6 +51,7 @@ def _help(title: str, command: click.Command, context: click.Context) -> Iterato
 def menus() -> Iterator[str]:
     """What can stand under `methods:`, `metric:` and `models:`."""
     from tuningfork import methods, metrics, models, probes
+    from tuningfork.models.endpoint import presets
 
     yield "# The menus"
     yield ""
@@ -89,6 +90,14 @@ def menus() -> Iterator[str]:
     for known in (*models.BUNDLED, *models.FAKES):
         model = next(entry for entry in models.menu() if entry.id == known)
         yield f"| `{model.id}` | {', '.join(sorted(model.capabilities))} | {model.about} |"
+    yield ""
+    yield "Models behind an API are named `PRESET:MODEL`, and `PRESET:MODEL@URL` at another address: see"
+    yield "[endpoints](endpoints.md)."
+    yield ""
+    yield "| name | address | variable of its key |"
+    yield "|---|---|---|"
+    for preset, entry in presets().items():
+        yield f"| `{preset}:MODEL` | `{entry['url']}` | `{entry['key']}` |"
     yield ""
     yield "## Probes"
     yield ""

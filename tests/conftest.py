@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +74,18 @@ def write_small_task(folder: Path, **changes: Any) -> Path:
 def make() -> SimpleNamespace:
     """The helpers above, for tests that want a task or a table of another shape."""
     return SimpleNamespace(task=write_small_task, csv=write_csv, rows=ticket_rows)
+
+
+@pytest.fixture(scope="session")
+def fault_server() -> Any:
+    """The class FaultServer of fault_server.py: a server that speaks the OpenAI protocol and goes wrong as it is
+    told."""
+    spec = importlib.util.spec_from_file_location("fault_server", Path(__file__).with_name("fault_server.py"))
+    assert spec is not None and spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    sys.modules["fault_server"] = module  # where its dataclasses look their names up
+    spec.loader.exec_module(module)
+    return module.FaultServer
 
 
 @pytest.fixture

@@ -467,6 +467,20 @@ def test_limits(log: Log, limits: dict[str, Any], chosen: str | None, said: str)
         assert "Not checked, because it was not measured everywhere: memory_gib." in verdict.scope
 
 
+def test_where_a_model_is_stands_in_the_log(log: Log) -> None:
+    log.task = {"limits": {"private": True}}
+    log.models = {"openai:big": {"url": "https://api.openai.com/v1"}, "ollama:x": {"url": "http://localhost:11434/v1"}}
+    trials = {f"zero_shot@{name}": Trial(some(60, 50)) for name in log.models}
+    found = {entry["candidate"]: entry["feasible"] for entry in log.decide(trials).to_dict()["leaderboard"]}
+    assert found == {"zero_shot@openai:big": False, "zero_shot@ollama:x": True}
+
+
+def test_what_is_paid_for_each_answer_is_dearer_than_any_seconds(log: Log) -> None:
+    slow, paid = Trial(some(400, 300), ms=900.0), Trial(some(400, 300), ms=1.0, usd=0.001)
+    verdict = log.decide({"zero_shot@far": paid, "lora@here": slow})
+    assert verdict.to_dict()["recommended"]["candidate"] == "lora@here"
+
+
 def test_private_leaves_out_what_asks_others(log: Log) -> None:
     log.task = {"limits": {"private": True}}
     far, near = "openai:gpt@https://api.example.com/v1", "openai:q@http://localhost:8000/v1"

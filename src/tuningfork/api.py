@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from .data.check import Finding
     from .data.load import Dataset
     from .method import Method
+    from .model import ScoreRequest
     from .race.plan import Plan
 
 Watch = Callable[[Event], None]
 Doing = Callable[[str], None]
 OnPlan = Callable[["Plan"], None]
 PROBES = ("latency", "forgetting", "size")
+QUESTIONS = 8
+"""Of the task's own, that a model behind an API must be able to score, or its answers are written."""
 TEXT_COMPARED = 1000
 """Characters of a test row by which it is known again in another run's log."""
 
@@ -208,18 +211,23 @@ class Prepared:
         from .metrics import open_metric
         from .models import capabilities, open_model
         from .models.cache import open_cache
+        from .models.endpoint import Endpoints, is_endpoint
         from .probes import open_probe
         from .race.run import race
 
         try:
-            with open_cache(self.cache) as cache:
+            apis = Endpoints(self.task.prices, _questions(self.task, self.split))
+            with open_cache(self.cache) as cache, apis:
                 race(
                     self.task,
                     self.split,
                     self.methods,
-                    open_model,
+                    lambda name: apis.open(name) if is_endpoint(name) else open_model(name),
                     self.folder,
-                    capabilities={name: capabilities(name) for name in self.task.models},
+                    capabilities={
+                        name: apis.open(name).capabilities if is_endpoint(name) else capabilities(name)
+                        for name in self.task.models
+                    },
                     metrics=[open_metric(name) for name in self.task.metrics],
                     task_data=task_to_dict(self.task),
                     probes=[open_probe(name) for name in PROBES],
@@ -250,6 +258,7 @@ def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = 
     if examined.split is None:
         raise DataError("\n".join(finding.text for finding in examined.errors))
     task = _completed(examined)
+    _keep_private(task)
     split = replace(examined.split, notes=(*examined.split.notes, note(advice(task, examined.split))))
     methods, looks = _methods(task, split), _looks(runs, split)
     folder = _new_folder(runs, task.name)
@@ -340,6 +349,28 @@ def _completed(examined: Examined) -> Task:
     for name in metrics:
         open_metric(name)  # an unknown name is told before anything is spent
     return task.with_(metrics=metrics, labels=task.labels or examined.dataset.labels)
+
+
+def _keep_private(task: Task) -> None:
+    """Raises TaskError before anything is sent to another machine where the task says that nothing may be."""
+    from .models.endpoint import address_of, is_remote
+
+    for name in task.models if task.limits.get("private") else ():
+        if is_remote(name):
+            raise TaskError(
+                f"The task says `private: true`, and {name} would send every input to {address_of(name).host}. Take the"
+                " model or the limit out; an address on this machine is private."
+            )
+
+
+def _questions(task: Task, split: Split) -> list[ScoreRequest]:
+    """A few of the task's own questions with its labels: a model behind an API scores only if it scores these."""
+    from .model import ScoreRequest
+    from .predict.prompt import default_template, render, words_of
+
+    template, words = default_template(task), words_of(task.labels)
+    few = split.train[:QUESTIONS] if task.kind == "classification" else ()
+    return [ScoreRequest(render(template, example.inputs), words) for example in few]
 
 
 def _plan_of(folder: Path) -> Plan:

@@ -37,7 +37,12 @@ class DataError(UserError):
 
 
 class ModelError(UserError):
-    """A model can't be fetched, opened or used as asked."""
+    """A model can't be fetched, opened or used as asked. `usage`: what the call that it ended had cost until then,
+    where that is paid for."""
+
+    def __init__(self, message: str, usage: Any = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class UnknownName(UserError):

@@ -136,13 +136,14 @@ class Twins:
 
 @dataclass(frozen=True)
 class Probed:
-    """A measurement beside quality: flat numbers, such as latency p50 in milliseconds."""
+    """A measurement beside quality: flat numbers, such as latency p50 in milliseconds. `usage` where it cost."""
 
     type: ClassVar[str] = "probed"
     trial: str
     candidate: str
     probe: str
     values: Mapping[str, float]
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

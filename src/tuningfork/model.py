@@ -50,10 +50,12 @@ class Usage:
 
 @dataclass(frozen=True)
 class Failure:
-    """One request that got no answer. `kind` is a short word to count by, `message` a sentence."""
+    """One request that got no answer. `kind` is a short word to count by, `message` a sentence, `usage` what it cost
+    all the same."""
 
     kind: str
     message: str
+    usage: Usage = Usage()
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,8 @@ class Trial:
     ) -> Iterator[Answered]:
         """As `stream`, a block of inputs with their predictions at a time. `waits()` says that the next input would
         have to be waited for, which ends a block; `first` is the number of the first input, for messages."""
-        return _answer(self.candidate, self._models, inputs, self.run.task.columns, waits, first)
+        task = self.run.task
+        return _answer(self.candidate, self._models, inputs, task.columns, waits, first, task.prices)
 
     def export(self, folder: str | Path) -> list[Path]:
         """Write it out to be used without tuningfork: chat messages, adapter in the PEFT layout, a card."""
@@ -214,6 +215,7 @@ def _answer(
     columns: Columns,
     waits: Callable[[], bool],
     first: int,
+    prices: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Iterator[Answered]:
     """Blocks of inputs with their predictions. Models are opened when the first input is there and right."""
     from .predict import answerer, in_blocks
@@ -221,7 +223,7 @@ def _answer(
     read = ((entry, _inputs(entry, columns, number)) for number, entry in enumerate(entries, start=first))
     answer = None
     for block in in_blocks(read, waits=waits, characters=_characters):
-        answer = answer or answerer(candidate, _Opened(models))
+        answer = answer or answerer(candidate, _Opened(models, prices))
         predictions = answer([inputs for _, inputs in block])
         yield [(entry, prediction) for (entry, _), prediction in zip(block, predictions, strict=True)]
 
@@ -264,14 +266,14 @@ def runs_of(runs: Path) -> list[Path]:
 class _Opened(Mapping[str, "Model"]):
     """Models by name, each opened when it is first asked for."""
 
-    def __init__(self, opened: dict[str, Model]) -> None:
-        self._opened = opened
+    def __init__(self, opened: dict[str, Model], prices: Mapping[str, Mapping[str, float]] | None) -> None:
+        self._opened, self._prices = opened, prices
 
     def __getitem__(self, name: str) -> Model:
         if name not in self._opened:
             from .models import open_model
 
-            self._opened[name] = open_model(name)
+            self._opened[name] = open_model(name, prices=self._prices) if self._prices else open_model(name)
         return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -148,6 +148,7 @@ class Task:
     overlong: Overlong = "fail"
     tolerance: float = 0.01
     limits: Mapping[str, Any] = field(default_factory=dict)
+    prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     traffic: Mapping[str, Any] = field(default_factory=dict)
     costs: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0

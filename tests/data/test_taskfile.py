@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuningfork.data.taskfile import load_task, parse_budget, task_from_dict, task_to_dict, write_task
-from tuningfork.errors import TaskError, UnknownName
+from tuningfork.errors import TaskError, UnknownName, UserError
 from tuningfork.task import BUDGETS, Budget, Columns, Sources, Task
 
 SMALL = "name: tickets\nkind: classification\ndata: train.jsonl\n"
@@ -153,6 +153,7 @@ tasks = st.builds(
     budget=st.sampled_from([*BUDGETS.values(), Budget(5.5, 7, 0.25, "own"), Budget(None, 9, None, "own")]),
     tolerance=st.floats(0, 1),
     limits=st.sampled_from([{}, {"latency_ms_p95": 200.0, "private": True}, {"quality": -0.5, "skill": "none"}]),
+    prices=st.sampled_from([{}, {"openai:m@http://a.b:1/v1": {"in": 0.4, "out": 1.6, "cached": 0.0}}]),
     traffic=st.sampled_from([{}, {"requests_per_month": 1e5}]),
     costs=st.sampled_from([{}, {"usd_per_label": 0.1, "usd_per_hour": 0.5, "utilisation": 0.3}]),
     seed=st.integers(0, 10**6),
@@ -174,3 +175,9 @@ def test_the_file_is_made_for_people(tmp_path: Path) -> None:
     text = (tmp_path / "out.yaml").read_text()
     assert "kind: classification\n" in text and "columns: {input: text, target: label}\n" in text
     assert "# limits: {latency_ms_p95: 200" in text and "budget: light\n" in text and "folder:" not in text
+
+
+@pytest.mark.parametrize("price", ["{in: 1}", "3", "{in: 1, out: -2}", "{in: 1, out: free}", "{in: 1, out: 2, of: 3}"])
+def test_a_price_that_is_none_is_refused(tmp_path: Path, price: str) -> None:
+    with pytest.raises(UserError, match="prices"):
+        read(tmp_path, f"{SMALL}prices: {{openai:m: {price}}}\n")

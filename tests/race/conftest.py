@@ -114,6 +114,8 @@ class Track:
         """The verdict without what a clock says."""
         verdict: dict[str, Any] = json.loads(json.dumps(decide(log).to_dict()))
         verdict["budget"].pop("spent_seconds")
+        for answer in ("cost", "limits", "why"):  # seconds, latencies, and what probes found
+            verdict["answers"].pop(answer, None)
         for row in verdict["leaderboard"]:
             for key in ("adapt_seconds", "latency_ms", "probes"):
                 row.pop(key)

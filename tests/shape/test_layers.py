@@ -22,6 +22,7 @@ FLOORS = {
     "data": 1,
     "model": 2,
     "candidate": 3,
+    "price": 3,
     "predict": 4,
     "metrics": 4,
     "log": 5,

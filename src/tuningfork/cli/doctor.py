@@ -1,7 +1,8 @@
 """`tuningfork doctor`: is this machine ready, and what to do where it is not.
 
-Each line is one look at one thing, with the remedy beside it. Nothing is downloaded and no model is opened; the one
-measurement is the second-long probe of number formats that opening a model would make anyway, and it is remembered.
+Each line is one look at one thing, with the remedy beside it. Nothing is downloaded and no local model is opened; the
+one measurement is the second-long probe of number formats that opening a model would make anyway, and it is remembered.
+A model behind an API is asked one question, as opening it would.
 """
 
 from __future__ import annotations
@@ -12,40 +13,35 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
 
 import click
 
 from ..errors import ModelError
+from .apis import apis
 from .flags import json_flag
+from .look import Look
 
 ROOM_BYTES = 2 * 1024**3
 
 
-@dataclass(frozen=True)
-class Look:
-    """One thing that was looked at. `todo` says what to do where it is not well."""
-
-    what: str
-    state: Literal["ok", "warning", "problem"]
-    text: str
-    todo: str = ""
-
-
 @click.command(short_help="see whether this machine is ready, and what to do where it is not")
+@click.argument("what", metavar="[MODEL|TASK_FILE]...", nargs=-1)
 @click.option("--clear-cache", is_flag=True, help="First forget the answers that models gave in earlier races.")
 @json_flag
-def command(clear_cache: bool, as_json: bool) -> None:
+def command(what: tuple[str, ...], clear_cache: bool, as_json: bool) -> None:
     """See whether this machine is ready: Python, torch, device, cache, disk, answers kept, bundled models, package
     index.
+
+    With names of models behind an API (openai:MODEL), or a task file that names some, see whether these are: the key's
+    variable, the price, the server, and what it can. Each is asked one question, which may cost a little.
 
     Exits with 2 when something stands in the way.
     """
     if clear_cache:
         _clear()
     looks: list[Look] = []
-    for look in _looks():
+    for look in apis(what) if what else _looks():
         looks.append(look)
         mark, colour = {"ok": ("ok", "green"), "warning": ("!", "yellow"), "problem": ("no", "red")}[look.state]
         click.secho(f"{mark:>3}", fg=colour, bold=True, nl=False)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(fetch: bool, as_json: bool) -> None:
     """Print the menu of models: name, what it can do, where it lies or comes from, one sentence.
 
-    Besides these, any Hugging Face id and any local folder with a model in it can stand under `models:`.
+    Besides these, any Hugging Face id, any local folder with a model in it and any model behind an API that speaks the
+    OpenAI protocol can stand under `models:`.
     """
     from ..models import menu
 
@@ -62,3 +63,18 @@ def _print(entries: Sequence[ModelInfo]) -> None:
         rows.append((entry.id, ", ".join(sorted(entry.capabilities)), where, entry.about))
     show_menu(("model", "can", "from", "what it is"), rows)
     click.echo("\nAny Hugging Face id (org/name) and any local folder that holds a model open the same way.")
+    _print_apis()
+
+
+def _print_apis() -> None:
+    from ..models.endpoint import presets
+    from .show import show_menu
+
+    click.echo("\nModels behind an API are named PRESET:MODEL, and PRESET:MODEL@URL at another address:\n")
+    rows = [(f"{name}:MODEL", str(entry["url"]), str(entry["key"])) for name, entry in presets().items()]
+    show_menu(("model", "address", "environment variable of its key"), rows)
+    click.echo(
+        "\nopenai:MODEL@http://localhost:8000/v1 is any server that speaks the OpenAI protocol; its key, where it wants"
+        " one, is in TUNINGFORK_API_KEY. PRESET-embed:MODEL gives vectors. See what one can, before a race:"
+        " tuningfork doctor PRESET:MODEL"
+    )

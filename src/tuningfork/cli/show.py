@@ -27,10 +27,11 @@ def show(run: Run, quiet: bool) -> None:
 
 def plan_sentence(plan: Plan) -> str:
     """What a race is going to do, and the most that it can cost."""
+    cost = "" if plan.usd is None else f" Models behind an API can cost {plan.usd:.2f} USD at most."
     return (
         f"Plan: {len(plan.trials)} trials race on {plan.dev_items} dev items; about {plan.finalists} of them, the best"
         f" of each family always, are then tested on {plan.test_items} test items. At most {plan.seconds:.0f} s, of"
-        f" which {plan.final_seconds:.0f} s are kept for the final."
+        f" which {plan.final_seconds:.0f} s are kept for the final.{cost}"
     )
 
 

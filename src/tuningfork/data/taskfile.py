@@ -35,6 +35,7 @@ COSTS = (
 )
 SHARES = ("cached_share", "utilisation")
 ABOVE_ZERO = ("labels_per_day", "months", "retune_every_months", "utilisation")
+PRICE = ("in", "out", "cached")
 DEFAULT_COLUMNS: Mapping[str, Columns] = {
     "classification": Columns(("text",), "label"),
     "generation": Columns(("input",), "output"),
@@ -89,6 +90,7 @@ def task_to_dict(task: Task) -> dict[str, Any]:
         "overlong": task.overlong,
         "tolerance": task.tolerance,
         "limits": dict(task.limits),
+        "prices": {name: dict(price) for name, price in task.prices.items()},
         "traffic": dict(task.traffic),
         "costs": dict(task.costs),
         "seed": task.seed,
@@ -147,6 +149,7 @@ COMMENTS = {
     "overlong": "inputs longer than a model reads: fail, or keep_start or keep_end of them",
     "tolerance": "how much quality you would give up for a cheaper answer (0.01 is one point)",
     "limits": "what the answer must keep to; also quality, days, skill (none or some), private",
+    "prices": "what models behind an API cost, in USD for a million tokens",
     "traffic": "so that costs are worked out for you; also cached_share of a prompt",
     "costs": "what only you know; also usd_per_month, months, retune_every_months, labels_per_day",
     "seed": "",
@@ -154,6 +157,7 @@ COMMENTS = {
 EXAMPLES = {
     "contenders": "contenders: [our-prompt.yaml]",
     "limits": "limits: {latency_ms_p95: 200, usd_per_1k: 0.5, memory_gib: 4}",
+    "prices": "prices: {openai:my-model: {in: 0.40, out: 1.60}}",
     "traffic": "traffic: {requests_per_month: 100000}",
     "costs": "costs: {usd_per_label: 0.1, usd_per_hour: 0.5, utilisation: 0.3}",
 }
@@ -210,6 +214,7 @@ def _task(d: Mapping[str, Any], folder: Path, where: str) -> Task:
         "overlong": ("overlong", _overlong),
         "tolerance": ("tolerance", lambda value, at: _number(value, at, least=0)),
         "limits": ("limits", _limits),
+        "prices": ("prices", _prices),
         "traffic": ("traffic", lambda value, at: _amounts(value, at, TRAFFIC, "{requests_per_month: 100000}")),
         "costs": ("costs", lambda value, at: _amounts(value, at, COSTS, "{usd_per_label: 0.1}", ABOVE_ZERO)),
         "seed": ("seed", _seed),
@@ -284,6 +289,19 @@ def _limits(value: object, where: str) -> dict[str, Any]:
         raise UnknownName("skill", str(value["skill"]), SKILLS, where)
     read = {key: entry for key, entry in value.items() if entry is not None}
     return {key: entry if key in ("private", "skill") else _limit(key, entry, where) for key, entry in read.items()}
+
+
+def _prices(value: object, where: str) -> dict[str, dict[str, float]]:
+    if not isinstance(value, Mapping):
+        _wrong(value, where, "a mapping such as {openai:my-model: {in: 0.40, out: 1.60}}")
+    return {_text(name, where): _one_price(price, f"{where}: {name}") for name, price in value.items()}
+
+
+def _one_price(value: object, where: str) -> dict[str, float]:
+    if not isinstance(value, Mapping) or not {"in", "out"} <= set(value):
+        _wrong(value, where, "USD for a million tokens read and written, such as {in: 0.40, out: 1.60}")
+    _known(value, PRICE, where)
+    return {key: _number(entry, f"{where}: {key}", least=0) for key, entry in value.items()}
 
 
 def _limit(key: str, value: object, where: str) -> float:

@@ -49,10 +49,10 @@ class Entry:
         return {"p50": values["p50_ms"], "p95": values["p95_ms"]} if {"p50_ms", "p95_ms"} <= set(values) else None
 
     @property
-    def cheapness(self) -> tuple[float, int, str]:
-        """What candidates are ordered by, cheapest first. No clock breaks a tie of the plan's cost: a method alone
-        comes before a chain of several, then the name decides."""
-        return (self.cost, self.method.count("+"), self.trial)
+    def cheapness(self) -> tuple[float, float, int, str]:
+        """What candidates are ordered by, cheapest first: what is paid for an answer, then the plan's cost. No clock
+        breaks a tie of that: a method alone comes before a chain of several, then the name decides."""
+        return (self.usd_per_1k or 0.0, self.cost, self.method.count("+"), self.trial)
 
 
 def entries(log: RunLog) -> dict[str, Entry]:
@@ -154,7 +154,7 @@ def _limits(
     """The limits of the task that a candidate breaks, and those that can't be told."""
     broken: list[str] = []
     unchecked: list[str] = []
-    remote = [name for name in _models_of(born.data) if "://" in name and not LOCAL.search(name)] if born else []
+    remote = [name for name in _models_of(born.data) if _is_remote(log, name)] if born else []
     function = born is not None and born.data.get("type") == "function"
     known = {
         "latency_ms_p95": probes.get("latency", {}).get("p95_ms"),
@@ -172,6 +172,13 @@ def _limits(
         elif float(known[name] or 0.0) > float(limit):
             broken.append(f"{name} {float(limit):g} (it takes {float(known[name] or 0.0):.3g})")
     return broken, unchecked
+
+
+def _is_remote(log: RunLog, model: str) -> bool:
+    """Whether asking it sends what is asked to another machine: where it is stands in the log, or in its name."""
+    about = (log.started.environment.get("models") or {}).get(model) or {}
+    url = str(about.get("url") or model)
+    return "://" in url and not LOCAL.search(url)
 
 
 def _models_of(data: Any) -> Iterator[str]:

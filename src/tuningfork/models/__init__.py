@@ -1,8 +1,9 @@
 """Names to models: what `models:` in a task file may say, and how each is opened.
 
 A name is one of the menu (two bundled models, two fakes, what installed packages add through the entry point group
-`tuningfork.models`), a folder on this machine, or a Hugging Face id. The menu and what a model can do are known without
-opening it, without torch and, but for hub ids, without the network.
+`tuningfork.models`), a model behind an API (`openai:MODEL`, see `endpoint/`), a folder on this machine, or a Hugging
+Face id. The menu and what a model can do are known without opening it, without torch and, but for hub ids and APIs,
+without the network.
 
 An entry point `NAME = "package:open"` gives a function that takes the name as the user wrote it and returns a Model; it
 also gets names that begin with `NAME:`. It may carry `capabilities` (a set) and `about` (a sentence) as attributes.
@@ -14,6 +15,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -24,6 +26,8 @@ from ..errors import MissingExtra, ModelError, UnknownName
 from ..model import Capability, Model
 from .architecture import CAPABILITIES, architecture_of, read_config
 from .bundled import BUNDLED, cache_folder, folder_of, is_cached, place_of
+from .endpoint import is_endpoint, open_endpoint, presets
+from .endpoint.prices import Prices
 from .hub import snapshot
 
 __all__ = ["ModelInfo", "capabilities", "menu", "open_model"]
@@ -48,9 +52,9 @@ class ModelInfo:
     cached: bool
 
 
-def open_model(name: str, on_progress: Callable[[int, int], None] | None = None) -> Model:
+def open_model(name: str, on_progress: Callable[[int, int], None] | None = None, prices: Prices | None = None) -> Model:
     """The model of that name, fetched first where it must be: `on_progress(bytes_done, bytes_total)` follows a bundled
-    one.
+    one. `prices`: what models behind an API cost, as a task file says it; see `endpoint/prices.py`.
 
     Raises UnknownName for a name that is nothing, ModelError for a model that can't be had or used, MissingExtra where
     a local model meets no torch.
@@ -59,6 +63,8 @@ def open_model(name: str, on_progress: Callable[[int, int], None] | None = None)
         from .fake import FakeModel
 
         return FakeModel(name, kind="encoder" if name == "fake-encoder" else "causal")
+    if is_endpoint(name):
+        return open_endpoint(name, prices)
     entry = _entry_point(name)
     if entry is not None:
         return _opened(entry, name)
@@ -78,12 +84,16 @@ def open_model(name: str, on_progress: Callable[[int, int], None] | None = None)
 
 
 def capabilities(name: str) -> frozenset[Capability]:
-    """What a model can do, read from the menu or its config.json: no weights are opened, none are fetched.
+    """What a model can do, read from the menu or its config.json: no weights are opened, none are fetched. A model
+    behind an API is asked one question.
 
     Raises like `open_model`.
     """
     if name in FAKES:
         return CAPABILITIES["encoder" if name == "fake-encoder" else "causal"]
+    if is_endpoint(name):
+        with closing(open_endpoint(name)) as endpoint:
+            return endpoint.capabilities
     entry = _entry_point(name)
     if entry is not None:
         known = _said_capabilities(entry)
@@ -152,7 +162,8 @@ def _hub_config(name: str) -> dict[str, Any]:
     """The config.json of a hub model. A bare word is far more often a slip than one of the hub's few old ids without an
     owner (`gpt2`), so where it is not cached and the hub has none, or it looks like a name of the menu, the menu
     answers."""
-    known = [*BUNDLED, *FAKES, *(entry.name for entry in entry_points(group=GROUP))]
+    apis = [f"{preset}:MODEL" for preset in presets()]
+    known = [*BUNDLED, *FAKES, *apis, *(entry.name for entry in entry_points(group=GROUP))]
     where = "the menu (a folder with config.json, or a Hugging Face id such as 'org/name', opens too)"
     unknown = UnknownName("model", name, known, where)
     if not HUB_ID.fullmatch(name) or ("/" not in name and get_close_matches(name.lower(), known)):

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from ..log import Born, born_event
 from ..method import settings
 from ..model import Usage
+from . import money
 from . import plan as plan_
 from .aside import dealt
 from .make import Lesson, Made, make
@@ -31,7 +32,8 @@ def adapt_all(it: Race) -> None:
             if it.late:
                 it.leave(trial, "paused", "The part of the budget that is for racing was used up before its turn.")
                 continue
-            adapt(it, trial, take, race_share(it, trial, it.trials[index:]))
+            rest = it.trials[index:]
+            adapt(it, trial, take, race_share(it, trial, rest), money.waiting(it, rest, trial))
         if it.is_in(trial) and it.split.dev:
             measure(it, trial, take, "dev", 0, it.split.dev[: it.plan.block_items])
             climb(it, trial)
@@ -45,17 +47,19 @@ def adapt_again(it: Race, finalists: Sequence[Trial]) -> None:
         if it.is_born(trial, take):
             continue
         if it.spent_share < LAST_BEGIN:
-            adapt(it, trial, take, _final_share(it, trial, finalists))
+            rest = [t for t in finalists if not it.is_born(t, take)]
+            adapt(it, trial, take, _final_share(it, trial, finalists), money.waiting(it, rest, trial))
         else:
             it.standing.note(f"By the clock there was no time to adapt {trial.name} again on train and dev.")
             _keep_first_form(it, trial, {**asdict(Usage()), "planned": 0.0, "wall": 0.0})
 
 
-def adapt(it: Race, trial: Trial, take: Take, planned_seconds: float) -> None:
-    """One candidate, born into the log; or the reason why there is none."""
+def adapt(it: Race, trial: Trial, take: Take, planned_seconds: float, waiting: int = 1) -> None:
+    """One candidate, born into the log; or the reason why there is none. `waiting`: how many, this one included, are
+    still to have their part of the money."""
     it.doing(f"{trial.name}: {_DOING[take.stage]}" + (f", fold {take.fold + 1}" if take.stage == "fold" else ""))
     lesson = lesson_of(it, trial, take)
-    made = make(it, trial, take, lesson, planned_seconds)
+    made = make(it, trial, take, lesson, planned_seconds, money.adapting_usd(it, take.stage, waiting))
     if made.candidate is None:
         _fell(it, trial, take, made)
         return

@@ -31,6 +31,7 @@ def environment(models: Mapping[str, Model]) -> dict[str, Any]:
                 "identity": model.identity,
                 "parameters": getattr(model, "parameters", None),
                 "capabilities": sorted(model.capabilities),
+                **({"url": url} if (url := getattr(model, "url", None)) else {}),
             }
             for name, model in models.items()
         },

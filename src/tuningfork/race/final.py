@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from ..log import Finalists, Probed, TestOpened
+from ..model import Model
 from ..task import Example
+from . import money
 from .adapt import LAST_BEGIN, adapt, adapt_again
 from .finalists import choose
 from .measure import measure
+from .meter import Meter, Metered
 from .plan import Trial
 from .state import Race, Take
 
@@ -112,7 +116,7 @@ def _test_items(it: Race, finalists: Sequence[Trial]) -> list[Example]:
         an_item = sum(_planned_an_item(it, t) for t in finalists)
         room = max(it.plan.final_seconds * 0.4, it.plan.seconds - it.standing.planned - it.plan.seed_seconds)
         most = len(test) if an_item * len(test) <= room else max(FEWEST_TEST_ITEMS, int(room / an_item))
-        fits = min(len(test), most)
+        fits = min(len(test), most, money.test_items(it, finalists, len(test)))
         if fits < len(test):
             it.standing.note(
                 f"The whole test split ({len(test)} items) did not fit the budget: {fits} were drawn by seed. "
@@ -132,14 +136,22 @@ def _probe(it: Race, trial: Trial) -> None:
     candidate = it.standing.candidate(trial.name, "final")
     name = it.standing.identity(trial.name, "final")
     inputs = [e.inputs for e in (it.split.dev or it.split.train)[: it.plan.latency_requests]]
-    models = {model: it.open_bare(model) for model in it.capabilities}
     for probe in it.probes:
         if candidate is None or (trial.name, name, probe.name) in it.standing.probed:
             continue
         it.doing(f"{trial.name}: measuring {probe.name}")
+        meter = money.free_meter(it, "final")
+        models = {model: _paid(it, model, meter) for model in it.capabilities}
         try:
             values = probe(candidate, models, inputs)
         except Exception as error:  # a probe may be anybody's code, and no verdict hangs on one
             it.standing.note(f"The probe {probe.name} could not measure {trial.name}: {error}")
             continue
-        it.standing.write(Probed(trial.name, name, probe.name, dict(values)))
+        cost = asdict(meter.usage) if meter.usage.usd else {}
+        it.standing.write(Probed(trial.name, name, probe.name, dict(values), cost))
+
+
+def _paid(it: Race, name: str, meter: Meter) -> Model:
+    """The model itself; before one that costs, the meter, which hardly takes time."""
+    model = it.open_bare(name)
+    return Metered(model, name, meter) if name in it.plan.prices else model

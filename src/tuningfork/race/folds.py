@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..log import Finalists, TestOpened
+from . import money
 from .adapt import adapt, adapt_again, race_share
 from .final import probe_all
 from .measure import measure
@@ -47,7 +48,8 @@ def _repeat(it: Race, trial: Trial, repeat: int, rest: Sequence[Trial]) -> None:
         if not it.is_born(trial, take):
             if not _fits(it, trial, repeat, number, rest):
                 return
-            adapt(it, trial, take, race_share(it, trial, rest) / (len(folds) - number))
+            left = len(folds) - number
+            adapt(it, trial, take, race_share(it, trial, rest) / left, money.waiting(it, rest, trial) * left)
         if it.is_in(trial) and it.is_born(trial, take):
             measure(it, trial, take, "test", repeat * len(folds) + number, fold.test)
 

@@ -40,10 +40,13 @@ class Made:
     detail: str = ""
 
 
-def make(it: Race, trial: Trial, take: Take, lesson: Lesson, planned_seconds: float, logged: bool = True) -> Made:
+def make(
+    it: Race, trial: Trial, take: Take, lesson: Lesson, planned_seconds: float, usd: float, logged: bool = True
+) -> Made:
     """One candidate. `logged`: whether its training curves go to the log, and a chain may start from the candidate of
     its first part."""
-    meter = Meter(it.plan.rates, planned_seconds, max(5.0, planned_seconds * REAL_OVER_PLANNED))
+    real_seconds = max(5.0, planned_seconds * REAL_OVER_PLANNED)
+    meter = Meter(it.plan.rates, planned_seconds, real_seconds, usd=usd, prices=it.plan.prices)
     if logged:
         meter.on_tuned = lambda recipe, tuned: it.standing.write(
             Trained(

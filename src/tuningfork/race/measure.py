@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from ..candidate import Candidate, Prediction
-from ..errors import MethodError
+from ..errors import BudgetSpent, MethodError
 from ..log import Measured, Row, SplitName, Stage
 from ..metrics import Metric
 from ..model import Model
 from ..predict import predict
 from ..task import Example
 from .meter import Meter, MeteredModels
+from .money import free_meter
 from .plan import Trial
-from .state import Race, Take, Where
+from .state import Race, Status, Take, Where
 
 Answered = tuple[Example, Prediction, float | None]
 
@@ -28,11 +29,16 @@ def measure(it: Race, trial: Trial, take: Stage | Take, split: SplitName, block:
     if candidate is None or block in it.standing.measured.get(where, set()):
         return
     it.doing(f"{trial.name}: {split} block {block + 1}, {len(items)} items")
-    meter = Meter(it.plan.rates, float("inf"), float("inf"))
+    stage = take.stage if isinstance(take, Take) else take
+    meter = free_meter(it, stage)
     models = MeteredModels(tuple(it.capabilities), it.open_model, meter)
     start = time.perf_counter()
     try:
         rows = [_row(where, block, found) for found in answered(it, candidate, models, items)]
+    except BudgetSpent as error:
+        status: Status = "paused" if stage == "race" else "failed"
+        it.leave(trial, status, f"The money ended on {split}. {error}", usage=spent(meter, start))
+        return
     except Exception as error:  # a candidate may hold the user's own function, or a model may break down
         why = f"It broke down on {split}: {type(error).__name__}: {error}"
         it.leave(trial, "failed", why, detail=traceback.format_exc(), usage=spent(meter, start))

@@ -3,18 +3,20 @@
 The race keeps time on a *planned clock*: tokens divided by the rates that a short probe measured and the plan wrote
 down. It runs the same on every repetition of a plan, whatever else the machine is doing; the real clock only stops a
 race. A share is checked before each call and charged after it; calls are as small as `predict` makes them, so a share
-is overrun by at most one chunk.
+is overrun by at most one chunk. Money is not overrun at all: of a call, only as many requests go out as what is left
+pays for at their dearest.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BudgetSpent, TrainingFailed
+from ..errors import BudgetSpent, ModelError, TrainingFailed
 from ..method import Share
 from ..model import (
     Adapter,
@@ -32,6 +34,7 @@ from ..model import (
     Usage,
     Vector,
 )
+from ..price import Price
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class Rates:
 @dataclass
 class Meter:
     """One share: `planned_seconds` on the planned clock and `real_seconds` on the wall, and what has been used of
-    it."""
+    it. Models with a price may cost `usd` together, which is never overrun: a request is refused that could."""
 
     rates: Mapping[str, Rates]
     planned_seconds: float
     real_seconds: float
     on_tuned: Callable[[Recipe, Tuned], None] | None = None
+    usd: float = math.inf
+    prices: Mapping[str, Price] = field(default_factory=dict)
     spent_seconds: float = 0.0
     usage: Usage = Usage()
     began: float = field(default_factory=time.perf_counter)
@@ -69,6 +74,26 @@ class Meter:
         if time.perf_counter() - self.began >= self.real_seconds:
             raise BudgetSpent(f"Its limit of {self.real_seconds:.0f} real seconds is reached (at {model}).")
 
+    def affordable(self, model: str, requests: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
+        """The requests, from where on, as many at a time as what is left pays for, whatever they turn out to cost.
+        Charge each part before the next. Raises BudgetSpent before a request that what is left may not pay for."""
+        price = self.prices.get(model)
+        if price is None or math.isinf(self.usd):
+            yield 0, requests
+            return
+        begin = 0
+        while begin < len(requests):
+            end, left = begin, self.usd - self.usage.usd
+            while end < len(requests) and (most := price.most_usd(requests[end])) <= left:
+                end, left = end + 1, left - most
+            if end == begin:
+                raise BudgetSpent(
+                    f"Its share of {self.usd:.4f} USD has {max(left, 0.0):.4f} left, and the next request to {model}"
+                    f" may cost {most:.4f}."
+                )
+            yield begin, requests[begin:end]
+            begin = end
+
     def charge(self, model: str, usage: Usage) -> None:
         """Take a usage off the share."""
         with self._lock:
@@ -79,10 +104,11 @@ class Meter:
         """What remains, as tokens of one model."""
         seconds = max(0.0, self.planned_seconds - self.spent_seconds)
         real = max(0.0, self.real_seconds - (time.perf_counter() - self.began))
+        usd = None if math.isinf(self.usd) else max(0.0, self.usd - self.usage.usd)
         if model is None:
-            return Share(0, 0, real)
+            return Share(0, 0, real, usd)
         rates = self.rates[model]
-        return Share(int(seconds * rates.read), int(seconds * rates.train), real)
+        return Share(int(seconds * rates.read), int(seconds * rates.train), real, usd)
 
 
 class Metered:
@@ -104,15 +130,19 @@ class Metered:
         return self._model.capabilities
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores | Failure]:
-        return self._charged(self._model.score, requests)
+        return self._charged(lambda part, begin: self._model.score(part), requests)
 
     def generate(
         self, requests: Sequence[GenerateRequest], on_text: Callable[[int, str], None] | None = None
     ) -> list[Answer | Failure]:
-        return self._charged(lambda r: self._model.generate(r, on_text), requests)
+        def ask(part: Sequence[GenerateRequest], begin: int) -> list[Answer | Failure]:
+            show = None if on_text is None else lambda index, piece: on_text(begin + index, piece)
+            return self._model.generate(part, show)
+
+        return self._charged(ask, requests)
 
     def embed(self, requests: Sequence[EmbedRequest]) -> list[Vector | Failure]:
-        return self._charged(self._model.embed, requests)
+        return self._charged(lambda part, begin: self._model.embed(part), requests)
 
     def tune(
         self, recipe: Recipe, items: Sequence[TuneItem], hold: Sequence[TuneItem], start: Adapter | None = None
@@ -135,14 +165,17 @@ class Metered:
     def adapted(self, adapter: Adapter) -> Metered:
         return Metered(self._model.adapted(adapter), self._name, self._meter)
 
-    def _charged(self, call: Callable[[Any], list[Any]], requests: Sequence[Any]) -> list[Any]:
+    def _charged(self, call: Callable[[Any, int], list[Any]], requests: Sequence[Any]) -> list[Any]:
         self._meter.check(self._name)
-        results = call(requests)
-        used = Usage()
-        for result in results:
-            if not isinstance(result, Failure):
-                used = used + result.usage
-        self._meter.charge(self._name, used)
+        results: list[Any] = []
+        for begin, part in self._meter.affordable(self._name, requests):
+            try:
+                found = call(part, begin)
+            except ModelError as error:
+                self._meter.charge(self._name, error.usage or Usage())
+                raise
+            self._meter.charge(self._name, sum((result.usage for result in found), Usage()))
+            results += found
         return results
 
 

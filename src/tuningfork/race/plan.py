@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..candidate import Candidate, Single
@@ -29,8 +29,10 @@ from ..model import (
     Usage,
 )
 from ..predict.prompt import default_template, plain_input, render, words_of
+from ..price import Price
 from ..stats.power import minimum_detectable_difference
-from ..task import Budget, Message, Prompt, Split, Task
+from ..task import Budget, Example, Message, Prompt, Split, Task
+from . import paid
 from .meter import Rates
 
 OVERHEAD_SECONDS = 75.0
@@ -87,7 +89,9 @@ class Plan:
 
     `rungs` are the parts of train that curves are measured at, `rung_seconds` and `seed_seconds` what is kept for them
     and for up to `seeds` seeds of a finalist; `folds` is 0 where there is a test of its own. `detectable` is the
-    smallest difference that the test shows in four cases of five, in the metric's units where it has a range.
+    smallest difference that the test shows in four cases of five, in the metric's units where it has a range. `usd` is
+    the most that models behind an API may cost (None: none of them costs), `probe_usd` what making the plan has cost of
+    it.
     """
 
     seconds: float
@@ -108,6 +112,9 @@ class Plan:
     seed_seconds: float = 0.0
     folds: int = 0
     detectable: float | None = None
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    usd: float | None = None
+    probe_usd: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """For the log."""
@@ -120,6 +127,7 @@ class Plan:
         fields["rates"] = {name: Rates(**rates) for name, rates in data["rates"].items()}
         fields["trials"] = tuple(data["trials"])
         fields["rungs"] = tuple(data.get("rungs", ()))
+        fields["prices"] = {name: Price(**price) for name, price in data.get("prices", {}).items()}
         return cls(**fields)
 
 
@@ -173,10 +181,18 @@ def make(
     names = dict.fromkeys(t.model for t in running if t.model)
     helpers = [name for name in task.models if name not in names]
     rates: dict[str, Rates] = {}
-    for name in [*names, *helpers]:
+    models = {name: open_model(name) for name in [*names, *helpers]}
+    prices = paid.prices_of(models)
+    probe_usd = sum((getattr(models[name], "opening", Usage()).usd for name in prices), 0.0)
+    for name, model in models.items():
         doing(f"measuring the speed of {name}")
-        trains = any(t.model == name and t.trains for t in running)
-        rates[name] = _probe(task, split, open_model(name), name, trains)
+        if name in prices:
+            found = paid.probe(task, _middle(split), model, prices[name])
+            rates[name] = Rates(_rounded(found.read), _rounded(found.write), _rounded(found.read))
+            probe_usd += found.usage.usd
+        else:
+            trains = any(t.model == name and t.trains for t in running)
+            rates[name] = _probe(task, _middle(split), model, trains)
     seconds = _seconds(task.budget, rates)
     size = {"light": 5, "medium": 7, "heavy": 9}.get(task.budget.name, 5)
     for_rungs, for_seeds = KEPT.get(task.budget.name, (0.0, 0.0))
@@ -201,6 +217,9 @@ def make(
         seed_seconds=round(seconds * for_seeds, 1),
         folds=folds,
         detectable=_detectable(len(split.test), split.folds),
+        prices=prices,
+        usd=paid.limit_usd(task.budget, prices, rates, seconds),
+        probe_usd=probe_usd,
     )
 
 
@@ -226,11 +245,15 @@ def _seconds(budget: Budget, rates: Mapping[str, Rates]) -> float:
     return min(limits, default=5400.0)
 
 
-def _probe(task: Task, split: Split, model: Model, name: str, trains: bool) -> Rates:
+def _middle(split: Split) -> Sequence[Example]:
+    """A few inputs of middling length."""
+    examples = sorted(split.train[:64], key=lambda e: len(plain_input(e.inputs)))
+    return examples[max(0, len(examples) // 2 - PROBE_INPUTS // 2) :][:PROBE_INPUTS]
+
+
+def _probe(task: Task, middle: Sequence[Example], model: Model, trains: bool) -> Rates:
     """Rates on a few real inputs: one warm-up, then the best of a few measured calls of each kind, since other work on
     the machine only ever slows one down."""
-    examples = sorted(split.train[:64], key=lambda e: len(plain_input(e.inputs)))
-    middle = examples[max(0, len(examples) // 2 - PROBE_INPUTS // 2) :][:PROBE_INPUTS]
     template = default_template(task)
     prompts = [render(template, e.inputs) for e in middle]
     can = model.capabilities

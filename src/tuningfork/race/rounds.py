@@ -19,6 +19,7 @@ from ..stats.intervals import mean_interval
 from ..stats.sequential import still_in
 from ..task import Example
 from .measure import measure
+from .money import block_is_paid
 from .plan import Trial
 from .rungs import climbs, points
 from .state import Race
@@ -34,8 +35,12 @@ def race_on_dev(it: Race) -> None:
         if it.late and block:
             it.standing.note(f"Racing stopped by the clock after {begin} of {len(dev)} dev items.")
             return
-        for trial in it.trials:
-            if it.is_in(trial) and it.is_born(trial, "race"):
+        going = [trial for trial in it.trials if it.is_in(trial) and it.is_born(trial, "race")]
+        if block and not _begun(it, block) and not block_is_paid(it, going, size):
+            it.standing.note(f"Racing stopped by the money after {begin} of {len(dev)} dev items.")
+            return
+        for trial in going:
+            if it.is_in(trial):
                 measure(it, trial, "race", "dev", block, dev[begin : begin + size])
         if not _begun(it, block + 1):
             _drop(it, dev[: begin + size])

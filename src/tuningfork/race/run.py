@@ -29,6 +29,7 @@ from .aside import kept_aside
 from .environment import environment
 from .final import choose_finalists, final
 from .folds import cross_fit
+from .paid import prices_of
 from .plan import Plan, Trial
 from .rounds import race_on_dev
 from .state import Cache, Race, Standing, Watch, need_started, now
@@ -68,13 +69,16 @@ def race(
     opened = _opener(lambda name: cache.before(bare(name))) if cache else bare
     if resume:
         standing = Standing.resume(folder, watch)
-        plan = Plan.from_dict(need_started(standing).plan)
+        plan = _priced_now(Plan.from_dict(need_started(standing).plan), bare)
         _check_task(standing, task_data)
         began -= standing.seconds
         standing.write(Resumed(now()))
     else:
         standing = Standing(LogWriter(folder), watch)
-        plan = _again(plan, running, skipped) if plan else plan_.make(task, split, running, skipped, bare, doing)
+        if plan:
+            plan = _again(_priced_now(plan, bare), task, running, skipped)
+        else:
+            plan = plan_.make(task, split, running, skipped, bare, doing)
     on_plan(plan)
     it = Race(task, split, running, metrics, probes, opened, capabilities, plan, standing, doing, began, bare)
     if not resume:
@@ -135,7 +139,12 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=list)
 
 
-def _again(plan: Plan, running: Sequence[Trial], skipped: Mapping[str, str]) -> Plan:
+def _priced_now(plan: Plan, open_model: OpenModel) -> Plan:
+    """The plan at the prices that are charged now: what is reserved must be no less."""
+    return replace(plan, prices=prices_of({name: open_model(name) for name in plan.prices}))
+
+
+def _again(plan: Plan, task: Task, running: Sequence[Trial], skipped: Mapping[str, str]) -> Plan:
     """An earlier plan for the trials of this race. Raises DataError when it has no rates for one of their models."""
     unknown = sorted({trial.model for trial in running if trial.model} - set(plan.rates))
     if unknown:
@@ -143,7 +152,9 @@ def _again(plan: Plan, running: Sequence[Trial], skipped: Mapping[str, str]) -> 
             f"The plan to repeat was made for {' and '.join(plan.rates) or 'no model'}, not for"
             f" {' and '.join(unknown)}. Race the same models, or leave the plan out to make a new one."
         )
-    return replace(plan, trials=tuple(trial.name for trial in running), skipped=dict(skipped))
+    usd = plan.usd if task.budget.usd is None else task.budget.usd
+    names = tuple(trial.name for trial in running)
+    return replace(plan, trials=names, skipped=dict(skipped), usd=usd, probe_usd=0.0)
 
 
 def _start(it: Race, task_data: Mapping[str, Any]) -> None:
@@ -159,7 +170,7 @@ def _start(it: Race, task_data: Mapping[str, Any]) -> None:
             items=tuple(items),
             notes=it.split.notes,
             environment=environment(models),
-            prices={},
+            prices={name: asdict(price) for name, price in it.plan.prices.items()},
             plan=it.plan.to_dict(),
             metrics=measures,
             time=now(),

@@ -18,10 +18,11 @@ from ..log import Rung
 from ..method import Chain
 from ..stats.curves import Point
 from ..task import Example
+from . import money
 from .aside import dealt
 from .make import Lesson, make
 from .measure import answered, spent
-from .meter import Meter, MeteredModels
+from .meter import MeteredModels
 from .plan import Trial
 from .state import SMALL, Race, Take
 
@@ -118,8 +119,10 @@ def taught(it: Race, trial: Trial, take: Take, share: float, lesson: Lesson) -> 
     """Teach a trial a part of train and measure it on dev. None, with a note, where it can't learn from that."""
     it.doing(f"{trial.name}: learning from {len(lesson.train)} examples")
     born = it.standing.born[trial.name, "race"]
-    made = make(it, trial, take, lesson, SPARE * max(1.0, share * born.usage.get("planned", 0.0)), logged=False)
-    meter, start = Meter(it.plan.rates, float("inf"), float("inf")), time.perf_counter()
+    planned_seconds = SPARE * max(1.0, share * born.usage.get("planned", 0.0))
+    usd = money.adapting_usd(it, "race", len(it.trials))
+    made = make(it, trial, take, lesson, planned_seconds, usd, logged=False)
+    meter, start = money.free_meter(it, "race"), time.perf_counter()
     why, scores = made.why, []
     if made.candidate is not None:
         models = MeteredModels(tuple(it.capabilities), it.open_model, meter)

@@ -101,6 +101,7 @@ class Standing:
     probed: set[tuple[str, str, str]] = field(default_factory=set)
     finalists: tuple[str, ...] | None = None
     planned_measuring: dict[Where, float] = field(default_factory=dict)
+    usd_measuring: dict[Where, float] = field(default_factory=dict)
     usage: Usage = Usage()
     seconds: float = 0.0
     planned: float = 0.0
@@ -160,7 +161,7 @@ class Standing:
             self.write(Noted(text, usage or {}))
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Born | Measured | Rung | Twins | Left | Noted):
+        if isinstance(event, Born | Measured | Rung | Twins | Left | Noted | Probed):
             known: dict[str, Any] = {key: value for key, value in event.usage.items() if key in USAGE}
             self.usage = self.usage + Usage(**known)
             self.planned += event.usage.get("planned", 0.0)
@@ -168,6 +169,7 @@ class Standing:
         match event:
             case Started():
                 self.started = event
+                self.usage = self.usage + Usage(usd=event.plan.get("probe_usd", 0.0))
             case Born():
                 self.born.setdefault((event.trial, event.stage), event)
                 self.takes[event.trial, Take(event.stage, event.seed, event.fold)] = event
@@ -177,6 +179,7 @@ class Standing:
                 key = (event.trial, event.candidate, event.split)
                 self.measured.setdefault(key, set()).add(event.block)
                 self.planned_measuring[key] = self.planned_measuring.get(key, 0.0) + event.usage.get("planned", 0.0)
+                self.usd_measuring[key] = self.usd_measuring.get(key, 0.0) + event.usage.get("usd", 0.0)
             case Rung():
                 self.rungs.setdefault(event.trial, []).append(event)
             case Twins():
