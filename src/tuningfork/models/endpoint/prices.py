@@ -25,7 +25,7 @@ def price_of(address: Address, prices: Prices | None = None) -> Price:
     for where, table in (
         ("the task file", prices or {}),
         (str(own), _read(own)),
-        ("the table shipped, June 2026", None),
+        ("the table shipped (public pages, January to June 2026: check it)", None),
     ):
         found = (shipped("prices.yaml") if table is None else table).get(address.name)
         if found is not None:
