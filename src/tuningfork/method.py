@@ -20,9 +20,10 @@ from .stats.sequential import still_in
 from .task import Example, Kind, Task
 
 Family = Literal["baseline", "prompt", "soft", "tune", "hybrid", "yours"]
-Need = Capability | Literal["answer", "encoder"]
+Need = Capability | Literal["answer", "encoder", "documents"]
 """What a method needs of its model: a capability, or one of two more. `answer`: it can say what is asked, by
-`generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`."""
+`generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`. And
+`documents`: the task names some."""
 
 
 @dataclass(frozen=True)
@@ -210,14 +211,21 @@ def chain(first: Method, *rest: Method) -> Method:
 
 
 def needs_met(
-    method: Method, kind: Kind, capabilities: frozenset[Capability], race: frozenset[Capability] | None = None
+    method: Method,
+    kind: Kind,
+    capabilities: frozenset[Capability],
+    race: frozenset[Capability] | None = None,
+    documents: bool = True,
 ) -> str | None:
     """Why a method can't work on a model with these capabilities, as a sentence for the report; None when it can.
 
     `race`: what all models of the race can together, to check `uses` against; None leaves `uses` unchecked.
+    `documents`: whether the task names documents.
     """
     if kind not in method.kinds:
         return f"{method.name} is for {' and '.join(sorted(method.kinds))}, and this task is {kind}."
+    if "documents" in method.needs and not documents:
+        return f"{method.name} looks things up, and this task has no documents. Name them under `data: documents:`."
     if kind == "generation" and method.needs and "generate" not in capabilities:
         return f"{method.name} needs a model that can generate, because this task wants a written answer."
     for need in sorted(method.needs):
@@ -225,7 +233,7 @@ def needs_met(
             return f"{method.name} needs a model that can score or generate."
         if need == "encoder" and ("embed" not in capabilities or "score" in capabilities):
             return f"{method.name} needs an encoder: a model made to embed, not to answer."
-        if need not in ("answer", "encoder", *capabilities):
+        if need not in ("answer", "encoder", "documents", *capabilities):
             return f"{method.name} needs a model that can {need}."
     for use in sorted(method.uses - race) if race is not None else ():
         return f"{method.name} also uses a model that can {use}, and this race has none. Add one, such as minilm-l6."

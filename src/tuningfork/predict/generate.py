@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..candidate import Decoding, Prediction, Single
 from ..model import Answer, Failure, GenerateRequest, Model
 from ..task import Inputs, Prompt, plain_text
-from .shots import asked, prompter, read_all
+from .shots import answered, prompter
 
 
 def answerer(
@@ -38,7 +38,7 @@ def answerer(
             return Prediction("", failure=Failure("unparsed", message), usage=reply.usage)
         return Prediction(label, confidence=confidence, usage=reply.usage, trace={"text": reply.text})
 
-    return lambda block: read_all(asked(prompts(block), ask), read)
+    return lambda block: answered(prompts(block), ask, read)
 
 
 def _request(prompt: Prompt, how: Decoding) -> GenerateRequest:
