@@ -243,7 +243,7 @@ def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = 
     if examined.split is None:
         raise DataError("\n".join(finding.text for finding in examined.errors))
     split = examined.split
-    task = _completed(examined)
+    task = completed(examined)
     methods, looks = _methods(task, split), _looks(runs, split)
     folder = _new_folder(runs, task.name)
     again = None if plan is None else _plan_of(plan)
@@ -324,7 +324,7 @@ def _new_folder(runs: Path, name: str) -> Path:
     raise TaskError(f"{str(runs)!r} holds a hundred runs of this second. Give another folder by --runs.")
 
 
-def _completed(examined: Examined) -> Task:
+def completed(examined: Examined) -> Task:
     """The task with what its file may leave to its examples: metrics and labels."""
     from .metrics import defaults_for, open_metric
 

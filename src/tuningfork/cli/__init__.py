@@ -18,6 +18,7 @@ from ..errors import UnknownName, UserError
 VERBS = {
     "init": "write a task file for a data file",
     "check": "look a task and its data over, before any model is opened",
+    "prompt": "the prompt as the model gets it, and what is wrong with it",
     "compare": "race the roads and say which one to use",
     "report": "write a run's verdict and report again from its log alone",
     "predict": "let a run's recommended candidate answer new rows",
