@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Watch = Callable[[Event], None]
 Doing = Callable[[str], None]
 OnPlan = Callable[["Plan"], None]
-PROBES = ("latency", "forgetting", "size")
+PROBES = ("latency", "consistency", "forgetting", "size")
 TEXT_COMPARED = 1000
 """Characters of a test row by which it is known again in another run's log."""
 

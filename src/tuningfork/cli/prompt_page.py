@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .prompt_view import View
 
 READABLE = 110
+HEADINGS = 12
 COLOURS = {"error": "bold red", "warning": "bold yellow"}
 
 
@@ -66,11 +67,11 @@ def _facts(view: View) -> Sequence[tuple[str, str]]:
 
 def _worth(tried: Tried, gain: Difference, scale: Scale) -> str:
     between = scale.between({"difference": gain.value, "low": gain.low, "high": gain.high})
-    return f"tried on {tried.n} hold and train rows: {between} better (now {scale.value(tried.value)})"
+    return f"tried on {tried.n} hold and train rows: {between}; now it is {scale.value(tried.value)}"
 
 
 def _line(heading: str, text: str, console: Console, width: int, style: str = "bold") -> None:
     """A heading in a column of its own, and its sentence wrapped beside it."""
-    for number, piece in enumerate(Text(text).wrap(console, width - 10)):
+    for number, piece in enumerate(Text(text).wrap(console, width - HEADINGS)):
         piece.rstrip()
-        console.print(Text(f"{'' if number else heading:<10}", style).append_text(piece), soft_wrap=True)
+        console.print(Text(f"{'' if number else heading:<{HEADINGS}}", style).append_text(piece), soft_wrap=True)

@@ -15,6 +15,7 @@ from ..candidate import Single
 from ..errors import UserError
 from ..model import Failure
 from ..predict.lint import Hint, Looked, lint
+from ..predict.prompt import plain_input
 from ..predict.shots import prompter
 from ..task import Example, Message, Prompt, plain_text
 from .prompt_subject import Subject
@@ -69,7 +70,8 @@ def look(subject: Subject, candidate: Single) -> View:
     """The prompt of the first train inputs. Raises UserError where none can be rendered."""
     from ..models.reading import open_reader
 
-    examples = subject.split.train[:LOOKED_AT]
+    shown = {text for text, _ in Looked(candidate, subject.task).shown}
+    examples = [example for example in subject.split.train if plain_input(example.inputs) not in shown][:LOOKED_AT]
     rendered = prompter(candidate, subject.models, others_only=True)([example.inputs for example in examples])
     pairs = [(e, r.prompt) for e, r in zip(examples, rendered, strict=True) if isinstance(r.prompt, Prompt)]
     if not pairs:

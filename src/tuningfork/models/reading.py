@@ -34,7 +34,7 @@ def _folder(name: str) -> Path | str:
     if (place / "config.json").is_file():
         return place.resolve()
     if ":" in name or "/" not in name or any(entry.name == name for entry in entry_points(group="tuningfork.models")):
-        return f"{name} does not run on this machine's engine, and is sent messages"
+        return f"{name} has no tokenizer on this machine"
     if importlib.util.find_spec("huggingface_hub") is None:
         return f"{name} is not on this machine"
     from huggingface_hub import try_to_load_from_cache

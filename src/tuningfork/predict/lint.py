@@ -111,7 +111,11 @@ def unfilled(looked: Looked) -> Iterator[Hint]:
                     "error",
                     "unfilled",
                     f"{{{name}}} stands in single braces and is never filled. Write {{{{{column}}}}}.",
-                    _rewritten(looked.candidate, re.compile(rf"\{{\s*{re.escape(name)}\s*\}}"), f"{{{{{column}}}}}"),
+                    _rewritten(
+                        looked.candidate,
+                        re.compile(rf"(?<!\{{)\{{\s*{re.escape(name)}\s*\}}(?!\}})"),
+                        f"{{{{{column}}}}}",
+                    ),
                 )
 
 

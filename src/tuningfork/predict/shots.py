@@ -91,6 +91,16 @@ def nearest_of(model: str, pool: Sequence[Shot], vectors: Sequence[NDArray[np.fl
     return Nearest(model, tuple(pool), Blob.of_arrays({"vectors": unit}), k)
 
 
+def without(shots: Nearest, rows: Iterable[Inputs]) -> Nearest:
+    """The demonstrations to pick from, but for these rows: asked about, they would be shown to themselves."""
+    own = {shot_of(inputs, "").inputs for inputs in rows}
+    kept = [at for at, shot in enumerate(shots.pool) if shot.inputs not in own]
+    pool = tuple(shots.pool[at] for at in kept)
+    if shots.vectors is None or len(pool) == len(shots.pool):
+        return replace(shots, pool=pool)
+    return replace(shots, pool=pool, vectors=Blob.of_arrays({"vectors": shots.vectors.arrays()["vectors"][kept]}))
+
+
 def model_of(models: Mapping[str, Model], name: str) -> Model:
     """The model of that name. Raises UnknownName when it was not opened."""
     if name not in models:
