@@ -3,8 +3,8 @@
 
 A field of a template is a line that ends in a place: `Message: {{text}}`, or the place alone. Rewordings change what
 stands between a field's name and its place, the case of the name, the spacing, and what surrounds the input; never a
-word of the instruction, a label or a user's text. A candidate without a template reads plain inputs: there the forms are
-of the input itself (white space, quotes, a final full stop). No language is assumed.
+word of the instruction, a label or a user's text. A candidate without a template reads plain inputs: there the forms
+are of the input itself (white space, quotes, a final full stop). No language is assumed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from random import Random
 
 from ..candidate import Candidate, Function, Single, Template, changed_parts, parts_of
 from ..task import Inputs, Message, plain_text
@@ -74,6 +75,15 @@ def rewordings(candidate: Candidate) -> dict[str, Reworded]:
     if any(isinstance(part, Single | Function) for part in parts_of(candidate)):
         return {name: (candidate, _on_inputs(change)) for name, change in INPUTS.items()}
     return {}
+
+
+def orderings(candidate: Candidate, count: int) -> list[Candidate]:
+    """At most `count` candidates that show the same fixed demonstrations in other orders, drawn by seed."""
+    if not isinstance(candidate, Single) or not isinstance(candidate.shots, tuple):
+        return []
+    shots, random = candidate.shots, Random("orderings")
+    drawn = dict.fromkeys(tuple(random.sample(shots, len(shots))) for _ in range(10 * count))
+    return [replace(candidate, shots=order) for order in drawn if order != shots][:count]
 
 
 def reword(template: Template, name: str) -> Template:

@@ -1,7 +1,7 @@
 """One file a probe, and the menu of them: measurements beside quality, made on finalists.
 
-A Probe asks a candidate something about some examples and returns flat numbers; `metric` is the one that decides. Outsiders add probes through the entry point group
-`tuningfork.probes`, each a class without arguments.
+A Probe asks a candidate something about some examples and returns flat numbers; `metric` is the one that decides.
+Outsiders add probes through the entry point group `tuningfork.probes`, each a class without arguments.
 """
 
 from __future__ import annotations

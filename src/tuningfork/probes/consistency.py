@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from random import Random
 from typing import Any, ClassVar, cast
 
 from ..candidate import Candidate, Nearest, Prediction, Single, changed_parts, parts_of
@@ -23,7 +22,7 @@ from ..metrics import Metric, value
 from ..model import Adapter, GenerateRequest, Model
 from ..predict import predict
 from ..predict.prompt import shot_of
-from ..predict.rewording import rewordings
+from ..predict.rewording import orderings, rewordings
 from ..predict.shots import without
 from ..task import Example
 
@@ -71,21 +70,13 @@ class Consistency:
             return lambda: list(predict(other, again, [change(e.inputs) for e in examples]))
 
         formats = [("format", asks(other, models, change)) for other, change in rewordings(candidate).values()]
-        orders = [("order", asks(other, models, dict)) for other in self._orders(candidate)]
+        orders = [("order", asks(other, models, dict)) for other in orderings(candidate, self.orders)]
         drawn = any(isinstance(p, Single) and p.decoding.temperature > 0 for p in parts_of(candidate))
         repeats = [
             ("repeat", asks(candidate, {name: _again(model, number) for name, model in models.items()}, dict))
             for number in range(1, self.repeats + 1 if drawn else 1)
         ]
         return (way for turn in zip_longest(formats, orders, repeats) for way in turn if way)
-
-    def _orders(self, candidate: Candidate) -> list[Candidate]:
-        """The candidate with its fixed demonstrations in other orders."""
-        if not isinstance(candidate, Single) or not isinstance(candidate.shots, tuple):
-            return []
-        shots, random = candidate.shots, Random("consistency")
-        drawn = dict.fromkeys(tuple(random.sample(shots, len(shots))) for _ in range(10 * self.orders))
-        return [replace(candidate, shots=order) for order in drawn if order != shots][: self.orders]
 
 
 def _is_shown(candidate: Candidate, example: Example) -> bool:

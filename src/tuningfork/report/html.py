@@ -255,6 +255,7 @@ def _costs(verdict: Mapping[str, Any], scale: Scale) -> list[dict[str, Any]]:
                 "size": words.size(row.get("bytes")),
                 "tokens": f"{round(tokens.get('in', 0)):,}" if tokens.get("in") else "",
                 "usd": "" if usd is None else f"{usd:.3g}",
+                "reworded": words.reworded((row.get("probes") or {}).get("consistency") or {}, scale),
                 "forgot": words.forgotten((row.get("probes") or {}).get("forgetting") or {}),
             }
         )
