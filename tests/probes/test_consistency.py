@@ -42,7 +42,13 @@ def test_it_is_on_the_menu() -> None:
 
 def test_what_always_says_the_same_is_steady() -> None:
     assert found(ASKING) == {
-        "flips": 0.0, "failed": 0.0, "mean": 1.0, "worst": 1.0, "spread": 0.0, "formats": 10.0, "items": 16.0,
+        "flips": 0.0,
+        "failed": 0.0,
+        "mean": 1.0,
+        "worst": 1.0,
+        "spread": 0.0,
+        "formats": 10.0,
+        "items": 16.0,
     }
 
 

@@ -87,11 +87,11 @@ def _subject(
 
 def _task(path: Path, flags: dict[str, Any]) -> Task:
     from ..api import open_task
-    from ..errors import TaskError
+    from ..errors import TaskError, UserError
 
     try:
         return open_task(path, inputs=names(flags["inputs"]), target=flags["target"])[0]
-    except TaskError as error:
+    except UserError as error:
         if (
             path.suffix.lower() in (".yaml", ".yml")
             and path.is_file()
