@@ -8,6 +8,7 @@ the race used, so what is exported is what was measured. Nothing here opens a mo
     adapter/                    the adapter in the PEFT layout (adapter-under/: the one that it lies over)
     head.safetensors, labels.json    the classification head
     pool.jsonl, vectors.safetensors  demonstrations to pick from for each input
+    passages.json               the passages of documents that are looked up
     README.md                   the card: how it was measured, what it holds for, how to load it
 """
 
@@ -23,7 +24,7 @@ from ..candidate import Candidate, Nearest, Single, blobs_of, from_dict, to_dict
 from ..errors import DataError, UnknownName, UserError
 from ..log import Born, Measured, RunLog
 from ..model import Adapter
-from ..predict.prompt import columns_of, render
+from ..predict.prompt import PASSAGES, columns_of, render
 from ..store.blobs import Blobs
 from ..task import plain_text
 from .card import card
@@ -38,6 +39,7 @@ OURS = (
     "labels.json",
     "pool.jsonl",
     "vectors.safetensors",
+    "passages.json",
     "README.md",
 )
 """Files that an export writes, and that a later export to the same folder takes away first."""
@@ -135,6 +137,8 @@ def _texts(candidate: Candidate) -> dict[str, str]:
         prompt = _prompt(candidate)
         texts["prompt.json"] = _json(prompt)
         texts["prompt.txt"] = "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in prompt["messages"]) + "\n"
+    if candidate.passages:
+        texts["passages.json"] = candidate.passages.texts.read().decode() + "\n"
     if candidate.head:
         texts["labels.json"] = _json(list(candidate.labels))
     if isinstance(candidate.shots, Nearest):
@@ -172,7 +176,8 @@ def _prompt(candidate: Single) -> dict[str, Any]:
     assert candidate.prompt is not None
     places = {name: "{{" + name + "}}" for name in columns_of(candidate.prompt)}
     shots = () if isinstance(candidate.shots, Nearest) else candidate.shots
-    messages = render(candidate.prompt, places, shots).messages
+    passages = places.get(PASSAGES) if candidate.passages else None
+    messages = render(candidate.prompt, places, shots, passages).messages
     prompt: dict[str, Any] = {
         "model": candidate.model,
         "messages": [{"role": m.role, "content": plain_text(m.content)} for m in messages],
@@ -186,6 +191,14 @@ def _prompt(candidate: Single) -> dict[str, Any]:
             "pool": "pool.jsonl",
             "vectors": "vectors.safetensors",
             "embedder": candidate.shots.model,
+        }
+    if index := candidate.passages:
+        prompt["passages"] = {
+            "how": f"For each input, the {index.k} of passages.json nearest to it (by {index.by}) fill {{{{passages}}}}: "
+            "`[number] source`, a line break, the text, an empty line between them.",
+            "k": index.k,
+            "by": index.by,
+            "embedder": index.model or None,
         }
     return prompt
 

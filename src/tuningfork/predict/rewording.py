@@ -83,7 +83,8 @@ def orderings(candidate: Candidate, count: int) -> list[Candidate]:
         return []
     shots, random = candidate.shots, Random("orderings")
     drawn = dict.fromkeys(tuple(random.sample(shots, len(shots))) for _ in range(10 * count))
-    return [replace(candidate, shots=order) for order in drawn if order != shots][:count]
+    others: list[Candidate] = [replace(candidate, shots=order) for order in drawn if order != shots]
+    return others[:count]
 
 
 def reword(template: Template, name: str) -> Template:
