@@ -124,7 +124,7 @@ def test_two_forms_that_cannot_both_be() -> None:
 
 def test_one_word_for_labels_of_several() -> None:
     hint = hints(looked(template(f"Answer in one word. {NAMED}")))["one-word"]
-    assert "'late refund' has several" in hint.text
+    assert "labels have several: 'late refund'" in hint.text
     assert system(hint.mended).startswith("Answer in one label, as it is written.")
     short = replace(looked(template("Answer in one word: a or b.")).candidate, labels=("a", "b"), words=("a", "b"))
     assert lint(Looked(short, TASK)) == ()

@@ -56,7 +56,7 @@ def _facts(view: View) -> Sequence[tuple[str, str]]:
     """What stands under the prompt, a heading and a sentence each."""
     parts = ", ".join(f"{name} {count:,}" for name, count in view.parts.items())
     reads = f"; {view.candidate.model} reads {view.context:,}" if view.context else ""
-    shares = f"the first {view.shared:,} {view.unit} of every prompt are the same and are read once"
+    shares = f"the first {view.shared:,} {view.unit} of every prompt are the same and can be read once"
     facts = [(view.unit, f"{view.total:,} ({parts}){reads}")]
     facts.append(("shared", shares if view.shared else "inputs share no beginning"))
     facts.append(("longest", f"{view.longest:,} {view.unit}, of {view.looked_at} train inputs"))
@@ -74,4 +74,5 @@ def _line(heading: str, text: str, console: Console, width: int, style: str = "b
     """A heading in a column of its own, and its sentence wrapped beside it."""
     for number, piece in enumerate(Text(text).wrap(console, width - HEADINGS)):
         piece.rstrip()
-        console.print(Text(f"{'' if number else heading:<{HEADINGS}}", style).append_text(piece), soft_wrap=True)
+        first = Text().append(f"{'' if number else heading:<{HEADINGS}}", style)
+        console.print(first.append_text(piece), soft_wrap=True)

@@ -194,8 +194,8 @@ def _prompt(candidate: Single) -> dict[str, Any]:
         }
     if index := candidate.passages:
         prompt["passages"] = {
-            "how": f"For each input, the {index.k} of passages.json nearest to it (by {index.by}) fill {{{{passages}}}}: "
-            "`[number] source`, a line break, the text, an empty line between them.",
+            "how": f"For each input, the {index.k} of passages.json nearest to it (by {index.by}) fill "
+            "{{passages}}: `[number] source`, a line break, the text, an empty line between them.",
             "k": index.k,
             "by": index.by,
             "embedder": index.model or None,

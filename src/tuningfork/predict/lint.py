@@ -191,7 +191,9 @@ def one_word(looked: Looked) -> Iterator[Hint]:
     """One word asked for, and labels of several."""
     long = [word for word in looked.candidate.words or looked.candidate.labels if len(word.split()) > 1]
     if long and SHAPES["one word"].search(looked.said):
-        text = f"The prompt asks for one word, and {_some(long)} has several. Ask for one label, as it is written."
+        text = (
+            f"The prompt asks for one word, and labels have several: {_some(long)}. Ask for a label as it is written."
+        )
         pattern = re.compile(r"\b(?:one|a single) word\b", re.IGNORECASE)
         yield Hint("warning", "one-word", text, _rewritten(looked.candidate, pattern, "one label, as it is written"))
 
