@@ -47,7 +47,7 @@ def test_what_always_says_the_same_is_steady() -> None:
         "mean": 1.0,
         "worst": 1.0,
         "spread": 0.0,
-        "formats": 10.0,
+        "formats": 12.0,
         "items": 16.0,
     }
 
@@ -62,7 +62,7 @@ def test_one_form_that_breaks_some_items_is_seen() -> None:
     assert 0 < wrong < 16
     seen = found(ASKING, FakeModel("fake", answers=told))
     assert seen["flips"] == wrong / 16 and seen["worst"] == 1 - wrong / 16 == 1 - seen["spread"]
-    assert seen["mean"] == pytest.approx(1 - wrong / 16 / 11)
+    assert seen["mean"] == pytest.approx(1 - wrong / 16 / 13)
 
 
 def test_a_metric_that_is_better_when_lower() -> None:
@@ -117,7 +117,7 @@ def test_failures_are_counted_and_flip() -> None:
     written = replace(ASKING, answer_by="generate")
     model = FakeModel("fake", answers=lambda text: "no label" if "###" in text else "a")
     seen = found(written, model)
-    assert seen["failed"] == pytest.approx(1 / 10) and seen["flips"] == 1.0 and seen["worst"] == 1.0
+    assert seen["failed"] == pytest.approx(1 / 12) and seen["flips"] == 1.0 and seen["worst"] == 1.0
 
 
 def test_an_encoder_is_asked_about_other_forms_of_the_input() -> None:
@@ -178,7 +178,14 @@ def test_parts_are_reworded_together() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{{text}}", "Text: {{text}}", "质问: {{text}}\ntitle: {{title}}", "See:\n{{passages}}\n\n{{text}}"]
+    "text",
+    [
+        "{{text}}",
+        "Text: {{text}}",
+        "质问: {{text}}\ntitle: {{title}}",
+        "See:\n{{passages}}\n\n{{text}}",
+        "Is {{text}} so?",
+    ],
 )
 def test_there_are_eight_forms_at_least_and_no_place_is_lost(text: str) -> None:
     from tuningfork.predict.prompt import columns_of

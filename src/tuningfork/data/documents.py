@@ -11,6 +11,7 @@ What is not done: pictures are not read (a scanned page has no text), and markup
 from __future__ import annotations
 
 import codecs
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -102,6 +103,7 @@ def _pages(file: Path, name: str) -> Iterator[Named]:
         import pypdf
     except ImportError as error:
         raise MissingExtra(f"Reading {str(file)!r}", "pypdf", "documents") from error
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what matters of a damaged file is said by us, once
     try:
         reader = pypdf.PdfReader(file)
         locked = reader.is_encrypted and not reader.decrypt("")

@@ -40,8 +40,17 @@ FIELDS: Mapping[str, Callable[[str, str], str]] = {
 MESSAGES: Mapping[str, Callable[[str], str]] = {
     "wide": lambda text: re.sub(r"\n+(?!\{\{\s*passages)", "\n\n", text),
     "lines": lambda text: f"---\n{text}\n---",
+    "double lines": lambda text: f"===\n{text}\n===",
+    "stars": lambda text: f"***\n{text}\n***",
+    "hashes": lambda text: f"###\n{text}\n###",
+    "fence": lambda text: f"```\n{text}\n```",
+    "three quotes": lambda text: f'"""\n{text}\n"""',
+    "line before": lambda text: f"\n\n{text}",
+    "line after": lambda text: f"{text}\n",
 }
 """What the last message becomes."""
+MOST = 12
+"""Forms of a template that are tried: fields first."""
 
 INPUTS: Mapping[str, Callable[[str], str]] = {
     "indented": lambda text: f"  {text}",
@@ -68,7 +77,7 @@ def rewordings(candidate: Candidate) -> dict[str, Reworded]:
         seen = [candidate]
         for name in (*FIELDS, *MESSAGES):
             other = changed_parts(candidate, partial(_reworded, name))
-            if other not in seen:
+            if other not in seen and len(found) < MOST:
                 seen.append(other)
                 found[name] = (other, lambda inputs: inputs)
         return found

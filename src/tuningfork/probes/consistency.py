@@ -31,14 +31,17 @@ Ways = Iterator[tuple[str, Callable[[], list[Prediction]]]]
 
 @dataclass(frozen=True)
 class Consistency:
-    """Over rewordings of the form `mean`, `worst`, `spread` (best less worst, the own form among them), `flips`, the
-    share of items that got another answer at least once, and `failed`, that of answers that failed and count nowhere
-    else; `order_...` and `repeat_...` the same where there are any."""
+    """`mean`, `worst`, `spread` and `flips` of the same items under other forms, orders and draws.
+
+    `spread` is best less worst, the own form among them; `flips` the share of items that got another answer at least
+    once; `failed` that of answers that failed, which count nowhere else. `order_...` and `repeat_...` are the same for
+    orders of demonstrations and for draws, where there are any.
+    """
 
     items: int = 16
     orders: int = 3
     repeats: int = 3
-    most_seconds: float = 10.0
+    most_seconds: float = 8.0
 
     name: ClassVar[str] = "consistency"
 
