@@ -5,7 +5,8 @@ where the mending is mechanical, the mended candidate, so that its worth can be 
 Pure: no model is asked and no file is read.
 
 Rules about places, columns, labels and demonstrations know no language. Those that read what form of answer a prompt
-asks for ("in one word", "as JSON") know English only, and are silent where they find none of these words.
+asks for ("in one word", "as JSON") know English only: in another language `missing-format` may warn of a form that is
+asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Literal
 
 from ..candidate import Shot, Single, Template
 from ..task import Example, Message, Task, plain_text
+from .forms import CONTAINERS, SHAPES, asks_for_a_form
 from .prompt import PLACE, columns_of, plain_input, shot_of
 
 Level = Literal["error", "warning"]
@@ -30,16 +32,6 @@ LEAST_QUOTED = 20
 SHORT_ANSWER = 3
 """Words up to which an answer is short."""
 
-ASKS = r"\b(?:answer|reply|respond|return|output|write|give|produce|format)\w*\b[^.\n]{0,80}?\b"
-BY = r"\b(?:in|with|as|using|only|just|exactly|write|give)\s+(?:exactly |only |just )?"
-CONTAINERS = {name: re.compile(rf"{ASKS}{name}\b", re.IGNORECASE) for name in ("JSON", "XML", "YAML", "CSV")}
-SHAPES = {
-    "one word": re.compile(rf"{BY}(?:one|a single) word\b", re.IGNORECASE),
-    "a sentence": re.compile(rf"{BY}(?:one|a single|a full|two|three|full) sentences?\b", re.IGNORECASE),
-    "a list": re.compile(rf"{BY}(?:a )?(?:bullet(?:ed)?|numbered)[ -](?:list|points?)\b", re.IGNORECASE),
-    "a number": re.compile(rf"{BY}(?:one|a single|a) (?:number|digit|integer)\b", re.IGNORECASE),
-}
-NARROW = re.compile(r"\b(?:exactly|only|just|one of|nothing else|short|brief\w*|concise\w*)\b", re.IGNORECASE)
 ONE_BRACE = re.compile(r"(?<!\{)\{\s*([^\W\d][\w .-]*?)\s*\}(?!\})")
 
 
@@ -85,6 +77,11 @@ class Looked:
         ]
         shots = self.candidate.shots if isinstance(self.candidate.shots, tuple) else ()
         return written + [(plain_input(dict(shot.inputs)), shot.answer) for shot in shots]
+
+    @property
+    def answers(self) -> list[str]:
+        """What train rows are answered by."""
+        return [example.answer for example in self.train if example.target is not None]
 
     @property
     def demonstrates(self) -> bool:
@@ -156,7 +153,7 @@ def labels_not_named(looked: Looked) -> Iterator[Hint]:
 def missing_format(looked: Looked) -> Iterator[Hint]:
     """An answer of one form wanted, and the prompt neither says nor shows which."""
     candidate, said = looked.candidate, looked.said
-    if looked.demonstrates or candidate.answer_by != "generate" or NARROW.search(said) or _asked(said):
+    if looked.demonstrates or candidate.answer_by != "generate" or asks_for_a_form(said):
         return
     if candidate.labels:
         yield Hint(
@@ -166,7 +163,7 @@ def missing_format(looked: Looked) -> Iterator[Hint]:
             _told(candidate, "Answer with exactly one of these labels and nothing else."),
         )
         return
-    answers = [example.answer for example in looked.train if example.target is not None]
+    answers = looked.answers
     if answers and all(map(_is_json, answers)):
         fields = ", ".join(dict.fromkeys(key for answer in answers for key in json.loads(answer)))
         sentence = f"Answer with a JSON object with the fields {fields}, and nothing else."
@@ -209,7 +206,7 @@ def other_format(looked: Looked) -> Iterator[Hint]:
         text = f"The prompt asks for {asked[0]}, and a bare label is expected. Ask for the label alone."
         yield Hint("warning", "other-format", text, _told(bare, sentence))
         return
-    answers = [example.answer for example in looked.train if example.target is not None]
+    answers = looked.answers
     if asked == ["JSON"] and answers and not any(map(_is_json, answers)):
         text = "The prompt asks for JSON, and no train answer is JSON. Ask for the form that the answers have."
         yield Hint("warning", "other-format", text)
@@ -241,19 +238,17 @@ def uneven(looked: Looked) -> Iterator[Hint]:
 
 def leaking(looked: Looked) -> Iterator[Hint]:
     """A row of dev or test in the prompt: its answer is then read off, not found."""
-    asked = {" ".join(text.casefold().split()) for text, _ in looked.shown}
-    whole = " ".join([looked.said.casefold(), *asked])
-    whole = " ".join(whole.split())
+    asked = {_bare(text) for text, _ in looked.shown}
+    whole = _bare(" ".join([looked.said, *asked]))
     for name, rows in looked.kept.items():
-        texts = [(row.id, " ".join(plain_input(row.inputs).casefold().split())) for row in rows]
-        found = [row for row, text in texts if text in asked or (len(text) >= LEAST_QUOTED and text in whole)]
+        texts = {row.id: _bare(plain_input(row.inputs)) for row in rows}
+        found = [row for row, text in texts.items() if text in asked or (len(text) >= LEAST_QUOTED and text in whole)]
         if found:
-            text = f"The prompt holds rows of {name}: {_some(found)}. Take them out: their score says nothing."
-            held = {text for _, text in texts}
+            told = f"The prompt holds rows of {name}: {_some(found)}. Take them out: their score says nothing."
             shots = looked.candidate.shots if isinstance(looked.candidate.shots, tuple) else ()
-            kept = tuple(s for s in shots if " ".join(plain_input(dict(s.inputs)).casefold().split()) not in held)
+            kept = tuple(s for s in shots if _bare(plain_input(dict(s.inputs))) not in texts.values())
             mended = replace(looked.candidate, shots=kept) if len(kept) < len(shots) else None
-            yield Hint("error", "leaking", text, mended)
+            yield Hint("error", "leaking", told, mended)
 
 
 def too_long(looked: Looked) -> Iterator[Hint]:
@@ -312,8 +307,9 @@ def _evened(looked: Looked, words: Mapping[str, str], counts: Mapping[str, int])
     return replace(looked.candidate, shots=tuple(by_turns))
 
 
-def _asked(said: str) -> bool:
-    return any(pattern.search(said) for forms in (CONTAINERS, SHAPES) for pattern in forms.values())
+def _bare(text: str) -> str:
+    """A text without case and runs of spaces."""
+    return " ".join(text.casefold().split())
 
 
 def _is_json(text: str) -> bool:
