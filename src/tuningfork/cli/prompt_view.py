@@ -84,26 +84,29 @@ def look(subject: Subject, candidate: Single) -> View:
     lengths, shared = known.lengths(texts) if known else ([len(text) for text in texts], _in_common(texts))
     parts = _parts(prompt, known)
     parts["chat template"] = lengths[0] - sum(parts.values())
-    room = candidate.decoding.max_tokens if candidate.answer_by == "generate" else 0
-    longest = max(lengths) + room if known else None
-    context = known.context_tokens if known else None
-    seen = Looked(candidate, subject.task, subject.split.train, subject.kept, longest, context)
     return View(
-        candidate,
-        example,
-        prompt.messages,
-        texts[0] if known else None,
-        why_not,
-        "tokens" if known else "characters",
-        {name: count for name, count in parts.items() if count},
-        lengths[0],
-        shared if len(texts) > 1 else 0,
-        _in_common(texts) if len(texts) > 1 else 0,
-        max(lengths),
-        len(texts),
-        context,
-        lint(seen),
+        candidate=candidate,
+        example=example,
+        messages=prompt.messages,
+        text=texts[0] if known else None,
+        why_not=why_not,
+        unit="tokens" if known else "characters",
+        parts={name: count for name, count in parts.items() if count},
+        total=lengths[0],
+        shared=shared if len(texts) > 1 else 0,
+        shared_characters=_in_common(texts) if len(texts) > 1 else 0,
+        longest=max(lengths),
+        looked_at=len(texts),
+        context=known.context_tokens if known else None,
+        hints=_hints(subject, candidate, max(lengths), known),
     )
+
+
+def _hints(subject: Subject, candidate: Single, longest: int, reader: Reader | None) -> tuple[Hint, ...]:
+    """What the rules find; the longest prompt counts with the room for its answer."""
+    room = candidate.decoding.max_tokens if candidate.answer_by == "generate" else 0
+    tokens, context = (longest + room, reader.context_tokens) if reader else (None, None)
+    return lint(Looked(candidate, subject.task, subject.split.train, subject.kept, tokens, context))
 
 
 def _read(reader: Reader | None, prompt: Prompt) -> str:
