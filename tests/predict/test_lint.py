@@ -176,6 +176,9 @@ def test_rows_that_no_prompt_may_hold() -> None:
 
 def test_longer_than_the_model_reads() -> None:
     assert "2,100 tokens" in hints(looked(template(NAMED), tokens=2100, context=2048))["too-long"].text
+    at = looked(template(NAMED), tokens=2100, context=2048)
+    cut = hints(replace(at, candidate=replace(at.candidate, overlong="keep_end")))["too-long"]
+    assert cut.level == "warning" and "keep_end" in cut.text
     assert lint(looked(template(NAMED), tokens=2048, context=2048)) == lint(looked(template(NAMED), tokens=9)) == ()
 
 

@@ -255,8 +255,12 @@ def too_long(looked: Looked) -> Iterator[Hint]:
     """More than the model reads."""
     if looked.tokens and looked.context and looked.tokens > looked.context:
         text = f"The longest prompt has {looked.tokens:,} tokens with its answer; the model reads {looked.context:,}."
-        todo = "Show fewer demonstrations, or set `overlong: keep_start` in the task file."
-        yield Hint("error", "too-long", f"{text} {todo}")
+        if looked.candidate.overlong == "fail":
+            todo = "Show fewer demonstrations, or set `overlong: keep_start` in the task file."
+            yield Hint("error", "too-long", f"{text} {todo}")
+        else:
+            todo = f"`overlong: {looked.candidate.overlong}` cuts such inputs; show fewer demonstrations to keep them."
+            yield Hint("warning", "too-long", f"{text} {todo}")
 
 
 RULES: Mapping[str, Callable[[Looked], Iterator[Hint]]] = {
