@@ -103,6 +103,18 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tuningfork.compare(write_small_task(folder), runs=folder / "runs").folder
 
 
+@pytest.fixture(scope="session")
+def tested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `raced`, on a task with a test file of its own."""
+    import tuningfork
+
+    folder = tmp_path_factory.mktemp("tested")
+    rows = ticket_rows(160)
+    task = write_small_task(folder, data={"train": "tickets.csv", "test": "test.csv"})
+    write_csv(folder / "test.csv", rows[120:])
+    return tuningfork.compare(task, runs=folder / "runs").folder
+
+
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """`cli("check", "task.yaml")`: the command in this process, its working folder tmp_path."""

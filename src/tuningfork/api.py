@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Watch = Callable[[Event], None]
 Doing = Callable[[str], None]
 OnPlan = Callable[["Plan"], None]
-PROBES = ("latency", "forgetting", "size")
+PROBES = ("latency", "consistency", "forgetting", "size")
 QUESTIONS = 8
 """Of the task's own, that a model behind an API must be able to score, or its answers are written."""
 TEXT_COMPARED = 1000
@@ -257,7 +257,7 @@ def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = 
 
     if examined.split is None:
         raise DataError("\n".join(finding.text for finding in examined.errors))
-    task = _completed(examined)
+    task = completed(examined)
     _keep_private(task)
     split = replace(examined.split, notes=(*examined.split.notes, note(advice(task, examined.split))))
     methods, looks = _methods(task, split), _looks(runs, split)
@@ -340,7 +340,7 @@ def _new_folder(runs: Path, name: str) -> Path:
     raise TaskError(f"{str(runs)!r} holds a hundred runs of this second. Give another folder by --runs.")
 
 
-def _completed(examined: Examined) -> Task:
+def completed(examined: Examined) -> Task:
     """The task with what its file may leave to its examples: metrics and labels."""
     from .metrics import defaults_for, open_metric
 

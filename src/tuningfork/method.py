@@ -20,10 +20,11 @@ from .stats.sequential import still_in
 from .task import Example, Kind, Task
 
 Family = Literal["baseline", "prompt", "soft", "tune", "hybrid", "yours"]
-Need = Capability | Literal["answer", "encoder", "known"]
+Need = Capability | Literal["answer", "encoder", "documents", "known"]
 """What a method needs of its model: a capability, or one of two more. `answer`: it can say what is asked, by
-`generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`.
-`known` is no need of a model: the method is made of other methods' candidates, so a race lets it run after these."""
+`generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`. Two are no
+needs of a model. `documents`: the task names some. `known`: the method is made of other methods' candidates, so a race
+lets it run after these."""
 
 
 @dataclass(frozen=True)
@@ -218,15 +219,22 @@ def chain(first: Method, *rest: Method) -> Method:
 
 
 def needs_met(
-    method: Method, kind: Kind, capabilities: frozenset[Capability], race: frozenset[Capability] | None = None
+    method: Method,
+    kind: Kind,
+    capabilities: frozenset[Capability],
+    race: frozenset[Capability] | None = None,
+    documents: bool = True,
 ) -> str | None:
     """Why a method can't work on a model with these capabilities, as a sentence for the report; None when it can.
 
     `race`: what all models of the race can together, to check `uses` against; None leaves `uses` unchecked.
+    `documents`: whether the task names documents.
     """
     if kind not in method.kinds:
         return f"{method.name} is for {' and '.join(sorted(method.kinds))}, and this task is {kind}."
-    needs = method.needs - {"known"}
+    if "documents" in method.needs and not documents:
+        return f"{method.name} looks things up, and this task has no documents. Name them under `data: documents:`."
+    needs = method.needs - {"known", "documents"}
     if kind == "generation" and needs and "generate" not in capabilities:
         return f"{method.name} needs a model that can generate, because this task wants a written answer."
     for need in sorted(needs):
@@ -234,7 +242,7 @@ def needs_met(
             return f"{method.name} needs a model that can score or generate."
         if need == "encoder" and ("embed" not in capabilities or "score" in capabilities):
             return f"{method.name} needs an encoder: a model made to embed, not to answer."
-        if need not in ("answer", "encoder", *capabilities):
+        if need not in ("answer", "encoder", "documents", *capabilities):
             return f"{method.name} needs a model that can {need}."
     for use in sorted(method.uses - race) if race is not None else ():
         return f"{method.name} also uses a model that can {use}, and this race has none. Add one, such as minilm-l6."

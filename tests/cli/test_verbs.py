@@ -151,15 +151,15 @@ def test_predict_takes_an_export_and_answers_as_the_run_does(cli: Cli, raced: Pa
     assert theirs.stdout == cli("predict", str(raced), "--quiet", input=row).stdout
 
 
-def test_predict_is_what_the_race_measured(cli: Cli, raced: Path) -> None:
+def test_predict_is_what_the_race_measured(cli: Cli, tested: Path) -> None:
     """The same candidate says the same of the test rows as it did in the race."""
     from tuningfork import RunLog
 
-    log = RunLog.read(raced)
+    log = RunLog.read(tested)
     texts = {item["id"]: item["text"] for item in log.started.items if item["split"] == "test"}
     for trial, rows in log.results("test").items():
         given = "".join(json.dumps({"text": texts[item]}) + "\n" for item in rows)
-        result = cli("predict", raced, "--trial", trial, "--quiet", input=given)
+        result = cli("predict", tested, "--trial", trial, "--quiet", input=given)
         assert [json.loads(line)["answer"] for line in result.stdout.splitlines()] == [r.answer for r in rows.values()]
 
 

@@ -31,7 +31,14 @@ TEXTS = {
     "bugs": "the export crashes with error {0} on the {1} page",
     "ideas": "it would be lovely to sort the {1} list by colour {0}",
 }
+DOCUMENTS = (
+    Example("teams.md", {"text": "# billing team\n\nIt mends an invoice and a card.\n\n# bugs\n\nIt mends a crash."}),
+    Example("faq.csv#1", {"text": "Ideas: sort a list by colour."}),
+)
 CHAINS = (
+    "few_shot+retrieve",
+    "retrieve+few_shot",
+    "retrieve+lora",
     "few_shot+calibrate",
     "nearest_shots+calibrate",
     "few_shot+lora",
@@ -118,7 +125,7 @@ def bench(
     }
     metric = "accuracy" if kind == "classification" else "field_f1"
     about = {"train": examples(kind, 0, 30), "hold": examples(kind, 30, 9)} | about
-    about = {"unlabelled": examples(kind, 40, 12), "known": known(kind)} | about
+    about = {"unlabelled": examples(kind, 40, 12), "known": known(kind), "documents": DOCUMENTS} | about
     return Bench(
         task=task(kind),
         models=models,

@@ -333,8 +333,9 @@ def test_two_trials_with_the_very_same_candidate_are_both_measured_and_probed(tr
     class Half:
         name = "half"
 
-        def __call__(self, candidate: Any, models: Any, inputs: Any) -> dict[str, float]:
-            return {"n": float(len(inputs))}
+        def __call__(self, candidate: Any, models: Any, examples: Any, metric: Any) -> dict[str, float]:
+            assert metric.name == "accuracy" and all(example.target for example in examples)
+            return {"n": float(len(examples))}
 
     twins = [Scripted("yours:a", constant), Scripted("yours:b", constant)]
     log = track().run([*twins, "majority"], probes=[Half()])
@@ -347,7 +348,7 @@ def test_a_probe_that_raises_costs_a_note(track: Tracks) -> None:
     class Broken:
         name = "broken"
 
-        def __call__(self, candidate: Any, models: Any, inputs: Any) -> dict[str, float]:
+        def __call__(self, candidate: Any, models: Any, examples: Any, metric: Any) -> dict[str, float]:
             raise KeyError("nothing there")
 
     log = track().run(("majority",), probes=[Broken()])

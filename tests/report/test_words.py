@@ -115,3 +115,10 @@ def test_what_was_cut_of_inputs_is_said() -> None:
     sampled, cut = words.notes(log)
     assert sampled == "A sample."
     assert cut.startswith("head@e:") and "16 answers" in cut and "1,234 tokens" in cut
+
+
+def test_how_rewordings_fare_and_whether_enough_were_tried() -> None:
+    values = {"worst": 0.6875, "flips": 0.25, "formats": 8.0}
+    assert words.reworded(values, ACCURACY) == "worst 68.8%, 25% flip"
+    assert words.reworded({**values, "formats": 3.0}, ACCURACY) == "worst 68.8%, 25% flip (3 forms only)"
+    assert words.reworded({}, ACCURACY) == words.reworded({"flips": 1.0, "formats": 9.0}, ACCURACY) == ""

@@ -43,7 +43,7 @@ def test_import_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "compare", "init", "check", "report", "predict", "export", "models", "methods", "doctor"]
+    "verb", ["", "compare", "init", "check", "report", "predict", "prompt", "export", "models", "methods", "doctor"]
 )
 def test_help_is_light(verb: str) -> None:
     arguments = [word for word in (verb, "--help") if word]

@@ -4,7 +4,7 @@ A Candidate is what methods make, `predict` runs, the log records and a user shi
 models are named, what is large is a blob. Nobody may ask which method made a candidate; ask what parts it has.
 """
 
-from .data import blobs_of, constraint_of, from_dict, identity, labels_of, models_of, parts_of, to_dict
+from .data import blobs_of, changed_parts, constraint_of, from_dict, identity, labels_of, models_of, parts_of, to_dict
 from .parts import (
     AnswerBy,
     Calibration,
@@ -48,6 +48,7 @@ __all__ = [
     "Template",
     "Vote",
     "blobs_of",
+    "changed_parts",
     "constraint_of",
     "from_dict",
     "identity",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -78,6 +78,17 @@ def parts_of(candidate: Candidate) -> Iterator[Candidate]:
                 yield from parts_of(part)
         case _:
             yield candidate
+
+
+def changed_parts(candidate: Candidate, change: Callable[[Candidate], Candidate]) -> Candidate:
+    """The candidate with `change` made to each part that is made of no others."""
+    match candidate:
+        case Steps(stages):
+            return Steps(tuple(replace(stage, candidate=changed_parts(stage.candidate, change)) for stage in stages))
+        case Cascade(parts) | Vote(parts):
+            return replace(candidate, parts=tuple(changed_parts(part, change) for part in parts))
+        case _:
+            return change(candidate)
 
 
 def labels_of(candidate: Candidate) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ VERBS = {
     "init": "write a task file for a data file",
     "check": "look a task and its data over, before any model is opened",
     "advise": "a first answer before any race, with its reasons",
+    "prompt": "the prompt as the model gets it, and what is wrong with it",
     "compare": "race the roads and say which one to use",
     "report": "write a run's verdict and report again from its log alone",
     "review": "rate the finalists' answers side by side, blind",

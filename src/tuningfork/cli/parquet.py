@@ -19,7 +19,7 @@ from .rows import PARQUET, UNPAIRED, as_json, names_for
 
 ROWS = 4_000
 """Rows held at once, and in a row group of the file."""
-KINDS = {"answer": "string", "confidence": "double", "failure": "string"}
+KINDS = {"answer": "string", "confidence": "double", "failure": "string", "citations": "string"}
 """Name in Arrow of the type of each column of ours."""
 
 

@@ -2,8 +2,9 @@
 
 Rows are read, answered and written a block at a time, so that a file may be larger than memory. What a user gets back
 is their file with three columns more: `answer`, `confidence` (a probability, empty where there is none) and `failure`
-(empty where all went well). The file appears under its name when it is whole; until then it is called NAME.part, and
-the same command goes on with that (`part.py`).
+(empty where all went well); a candidate that looks things up adds `citations`, the sources that it was shown. The file
+appears under its name when it is whole; until then it is called NAME.part, and the same command goes on with that
+(`part.py`).
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ def command(run: str, runs: Path, source: str, out: str, trial: str | None, rest
     """Answer the rows of FILE with the recommended candidate of RUN, or with an exported one: RUN may be a folder that
     `export` wrote.
 
-    Writes the same rows with the columns answer, confidence and failure added; the output's ending (.csv, .tsv, .jsonl,
-    .parquet) says in which format. Memory does not grow with the file, but for a .json array, which is read whole.
-    Progress goes to stderr.
+    Writes the same rows with the columns answer, confidence and failure added, and citations where it looks things up;
+    the output's ending (.csv, .tsv, .jsonl, .parquet) says in which format. Memory does not grow with the file, but for
+    a .json array, which is read whole. Progress goes to stderr.
 
     Until it is whole the output is called FILE.part. When the command is stopped, by whatever, the same command goes on
     where it stopped. Rows on stdin are answered as they come, without waiting for more.
@@ -79,7 +80,8 @@ def _to_file(chosen: Trial | Exported, source: str, out: str, restart: bool, pro
 
     whence = source if source == "-" or source.startswith(HUB) else str(Path(source).resolve())
     state = State(identity(chosen.candidate), chosen.name, whence)
-    part = Part(out, NEW_COLUMNS, state, restart=restart, resumable=source != "-")
+    columns = _columns(chosen)
+    part = Part(out, columns, state, restart=restart, resumable=source != "-")
     extent, told = Extent(), False
     rows = stream_rows(source, extent=extent)
     try:
@@ -89,7 +91,7 @@ def _to_file(chosen: Trial | Exported, source: str, out: str, restart: bool, pro
                 part.go_on(rows)
                 progress.say(f"going on after row {before:,}")
             for block in chosen.stream_blocks(rows, extent.waits, first=before + 1):
-                part.add([(row, _values(said), said.failure is not None) for row, said in _rows(block)])
+                part.add([(row, _values(said)[: len(columns)], said.failure is not None) for row, said in _rows(block)])
                 progress.at(part.state.rows, part.state.failed, extent.share(part.state.rows))
                 if part.left_out and not told:
                     told = True
@@ -105,12 +107,13 @@ def _to_stdout(chosen: Trial | Exported, source: str, progress: Progress) -> Non
     from ..data.read import Extent, stream_rows
     from .rows import jsonl
 
-    extent, line, count, failed = Extent(), jsonl(NEW_COLUMNS), 0, 0
+    columns = _columns(chosen)
+    extent, line, count, failed = Extent(), jsonl(columns), 0, 0
     try:
         with progress:
             for block in chosen.stream_blocks(stream_rows(source, extent=extent), extent.waits):
                 count, failed = count + len(block), failed + sum(said.failure is not None for _, said in block)
-                sys.stdout.write("".join(line(row, _values(said)) for row, said in _rows(block)))
+                sys.stdout.write("".join(line(row, _values(said)[: len(columns)]) for row, said in _rows(block)))
                 sys.stdout.flush()
                 progress.at(count, failed, extent.share(count))
     except KeyboardInterrupt:
@@ -125,9 +128,17 @@ def _rows(block: Answered) -> Iterator[tuple[Mapping[str, Any], Prediction]]:
         yield row, said
 
 
+def _columns(chosen: Trial | Exported) -> tuple[str, ...]:
+    """The columns that are added: also `citations` where the candidate looks things up."""
+    from ..candidate import Single, parts_of
+
+    looks_up = any(isinstance(part, Single) and part.passages for part in parts_of(chosen.candidate))
+    return (*NEW_COLUMNS, "citations") if looks_up else NEW_COLUMNS
+
+
 def _values(said: Prediction) -> Sequence[Any]:
-    """What stands under NEW_COLUMNS."""
-    return said.answer, said.confidence, said.failure.message if said.failure else None
+    """What stands under NEW_COLUMNS and `citations`."""
+    return said.answer, said.confidence, said.failure.message if said.failure else None, "; ".join(said.citations)
 
 
 def _say_done(progress: Progress, name: str, rows: int, failed: int, before: int = 0) -> None:

@@ -25,6 +25,8 @@ SMALL_TEST = 100
 DISCORDANCE = 0.2
 """The share of items on which two good candidates usually differ; what `smallest_difference` is worked out for."""
 LONG_WORDS = 1500
+QUOTED = 32
+"""Characters, without punctuation, from which on a text that stands in a document is no chance."""
 IMBALANCE = 10
 
 
@@ -44,7 +46,8 @@ def check(task: Task, dataset: Dataset) -> tuple[Finding, ...]:
         found += chain(
             _labels(dataset), _unknown_labels(task, dataset), _contradictions(task, dataset), _imbalance(dataset)
         )
-    found += chain(_repeats(dataset), _shared_clusters(dataset), _long(dataset), _test_size(dataset))
+    found += chain(_repeats(dataset), _shared_clusters(dataset), _in_documents(dataset), _long(dataset))
+    found += _test_size(dataset)
     found += [Finding("note", note, "rows") for note in dataset.notes]
     order = {"error": 0, "warning": 1, "note": 2}
     return tuple(sorted(found, key=lambda finding: order[finding.level]))
@@ -180,6 +183,33 @@ def _shared_clusters(dataset: Dataset) -> Iterator[Finding]:
         text = f"Clusters in both train and the test file: {_shown(map(repr, both), most=3)}."
         yield Finding(
             "warning", f"{text} The test file is used as it is; quality may come out too high.", "shared-clusters"
+        )
+
+
+def _in_documents(dataset: Dataset) -> Iterator[Finding]:
+    """Rows of the test that stand in a document word for word. Case, punctuation and spaces don't count; short texts
+    may stand anywhere by chance and are not looked for."""
+    rows = dataset.train if dataset.test is None else dataset.test
+    wanted: dict[str, list[tuple[Example, str]]] = defaultdict(list)
+    for row in rows:
+        text = normalise(text_of(row))
+        if len(text) >= QUOTED:
+            wanted[text[:QUOTED]].append((row, text))
+    found: dict[str, str] = {}
+    for document in dataset.documents if wanted else ():
+        said = normalise(text_of(document))
+        for at in range(len(said) - QUOTED + 1):
+            for row, text in wanted.get(said[at : at + QUOTED], ()):
+                if said.startswith(text, at):
+                    found.setdefault(row.id, f"{row.id} in {document.id}")
+    if found:
+        which = "the data, of which the test is cut," if dataset.test is None else "the test"
+        yield Finding(
+            "warning",
+            f"Rows of {which} whose text stands word for word in a document: {len(found)} of {len(rows)}:"
+            f" {_shown(found.values())}. A road that looks things up may read their answers there, and new inputs"
+            " will have none such. Take these rows out of the test, or the passages out of the documents.",
+            "in-documents",
         )
 
 

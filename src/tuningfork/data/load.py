@@ -8,9 +8,6 @@ in silence, and nothing is judged here: that is `check`.
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +15,11 @@ from typing import Any
 
 from ..errors import DataError, UnknownName
 from ..task import Columns, Example, Task, plain_text
+from .cells import SURROGATE, as_text, clean
+from .documents import read_documents
 from .duplicates import clusters
 from .formats import is_chat, plain
 from .read import Row, columns_of, read_rows
-
-DOCUMENT_COLUMNS = ("text", "document", "content", "passage", "body")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ def load(task: Task) -> Dataset:
     if task.data.unlabelled is not None:
         unlabelled = _examples(task, task.data.unlabelled, "unlabelled", notes)
     if task.data.documents is not None:
-        documents = _documents(task, task.data.documents)
+        documents = read_documents(task, task.data.documents, notes)
     labels: tuple[str, ...] = ()
     if task.kind == "classification":
         labels = task.labels or tuple(sorted({example.answer for example in train}))
@@ -84,22 +80,7 @@ def inputs_of(row: Mapping[str, Any], columns: Columns, where: str = "") -> dict
     for column in columns.input:
         if column not in flat:
             raise UnknownName("column", column, map(str, flat), where)
-    return {column: _clean(as_text(flat[column])) for column in columns.input}
-
-
-def as_text(value: Any) -> str:
-    """A value of a row as text; an empty one where there is none (null, NaN)."""
-    if isinstance(value, str):
-        return value
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, bytes):
-        raise DataError(f"A cell holds bytes ({value[:20]!r}), and only text is read so far. Take that column out.")
-    return str(value)
+    return {column: clean(as_text(flat[column])) for column in columns.input}
 
 
 def target_of(value: Any, label: bool) -> str | tuple[str, ...]:
@@ -143,9 +124,9 @@ class _Reader:
                 no_target += 1
             else:
                 example = Example(name, inputs, target, self._mark(row, "group"), self._mark(row, "cluster"))
-                clean = _mended(example)
-                mended += clean is not example
-                made.append(clean)
+                whole = _mended(example)
+                mended += whole is not example
+                made.append(whole)
         self._note(no_input, no_target, mended, len(rows))
         if not made and self.labelled:
             raise DataError(
@@ -200,7 +181,7 @@ class _Ids:
         self.seen: dict[str, int] = {}
 
     def of(self, row: Row, number: int) -> str:
-        name = _clean(as_text(row.get(self.column)).strip()) if self.column else ""
+        name = clean(as_text(row.get(self.column)).strip()) if self.column else ""
         if not name:
             return f"{self.part}-row-{number:05d}"
         if name in self.seen:
@@ -236,34 +217,20 @@ def _prefixed(examples: Sequence[Example], part: str) -> tuple[Example, ...]:
     return tuple(Example(f"{part}-{e.id}", e.inputs, e.target, e.group, e.cluster) for e in examples)
 
 
-def _documents(task: Task, source: str) -> tuple[Example, ...]:
-    rows = read_rows(source, task.folder, task.data.encoding)
-    known = columns_of(rows)
-    column = next((name for name in DOCUMENT_COLUMNS if name in known), known[0] if len(known) == 1 else None)
-    if column is None:
-        raise UnknownName("column", "text", known, source)
-    texts = [_clean(as_text(row.get(column))) for row in rows]
-    return tuple(Example(f"document-{n:05d}", {"text": text}) for n, text in enumerate(texts, 1) if text.strip())
-
-
-def _clean(text: str) -> str:
-    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def _mended(example: Example) -> Example:
     """The example without unpaired surrogates; itself when it has none."""
     target = example.target
     texts = [plain_text(content) for content in example.inputs.values()]
     marks = [mark for mark in (example.group, example.cluster) if mark]
     targets = [target] if isinstance(target, str) else list(target or ())
-    if not any(_SURROGATE.search(text) for text in (*texts, *marks, *targets)):
+    if not any(SURROGATE.search(text) for text in (*texts, *marks, *targets)):
         return example
     return Example(
         example.id,
-        {column: _clean(plain_text(content)) for column, content in example.inputs.items()},
-        tuple(map(_clean, targets))
+        {column: clean(plain_text(content)) for column, content in example.inputs.items()},
+        tuple(map(clean, targets))
         if isinstance(target, tuple)
-        else (_clean(target) if isinstance(target, str) else target),
-        _clean(example.group) if example.group else None,
-        _clean(example.cluster) if example.cluster else None,
+        else (clean(target) if isinstance(target, str) else target),
+        clean(example.group) if example.group else None,
+        clean(example.cluster) if example.cluster else None,
     )

@@ -82,7 +82,7 @@ def stream_rows(
     if source.startswith(HUB):
         return _hub(source)
     path = Path(folder, source)
-    _must_be_there(path)
+    must_be_there(path)
     if path.is_dir():
         return _dataset_folder(path)
     if path.stat().st_size == 0:
@@ -113,7 +113,7 @@ def _text_file(path: Path, encoding: str, extent: Extent) -> Iterator[Row]:
             f"There is no encoding {encoding!r} (for {_name(path)}). Usual ones: utf-8, cp1252, latin-1, utf-16."
         ) from error
     except UnicodeError as error:
-        raise DataError(_not_in(path, encoding, error)) from error
+        raise DataError(not_in(path, encoding, error)) from error
 
 
 # Tables
@@ -369,7 +369,8 @@ def _name(path: Path) -> str:
     return repr(str(path))
 
 
-def _must_be_there(path: Path) -> None:
+def must_be_there(path: Path) -> None:
+    """Raises UnknownName, with what lies beside it, or DataError where not even the folder is there."""
     if path.exists():
         return
     if not path.parent.is_dir():
@@ -379,7 +380,7 @@ def _must_be_there(path: Path) -> None:
     raise UnknownName("file", path.name, close, f"the folder {str(path.parent)!r}")
 
 
-def _not_in(path: Path, encoding: str, error: UnicodeError) -> str:
+def not_in(path: Path, encoding: str, error: UnicodeError) -> str:
     """The letter for a file that is not in the encoding it was read as, with the place and the likely encoding."""
     if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
         return f"{_name(path)} is not {encoding}: {error}. Set the right one in the task file: data: {{encoding: ...}}."

@@ -87,7 +87,7 @@ def _from_files(folder: Path, device: Device) -> tuple[Any, Any, Kind]:
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         kind = _kind(AutoConfig.from_pretrained(folder))
-        tokenizer = _tokenizer(folder)
+        tokenizer = tokenizer_in(folder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             net, told = FACTORIES[kind].from_pretrained(
@@ -100,7 +100,8 @@ def _from_files(folder: Path, device: Device) -> tuple[Any, Any, Kind]:
     return net, tokenizer, kind
 
 
-def _tokenizer(folder: Path) -> Any:
+def tokenizer_in(folder: Path) -> Any:
+    """The tokenizer of a model folder. Raises ModelError."""
     try:
         return AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # the tokenizers library raises bare ones for files that are no tokenizer
@@ -174,17 +175,20 @@ def _decoder_start(net: Any, folder: Path) -> int:
 
 def _context(net: Any, tokenizer: Any, folder: Path) -> int:
     """Longest input in tokens that the model was made for."""
-    config = net.config
+    table: Any = getattr(getattr(net, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)  # RoBERTa and kin count positions from after the padding's
+    return context_of(net.config, tokenizer, folder, 0 if padding is None else padding + 1)
+
+
+def context_of(config: Any, tokenizer: Any, folder: Path, unused: int = 0) -> int:
+    """The same, read from the files alone; `unused` of the positions hold no token."""
     sentence = folder / "sentence_bert_config.json"
     if sentence.is_file():
         longest = json.loads(sentence.read_text()).get("max_seq_length")
         if longest:
             return int(longest)
     said = (getattr(part, name, None) for part in (config, config.get_text_config()) for name in CONTEXT_NAMES)
-    positions = next((tokens for tokens in said if tokens), NO_LIMIT)
-    table: Any = getattr(getattr(net, "embeddings", None), "position_embeddings", None)
-    if getattr(table, "padding_idx", None) is not None:  # RoBERTa and kin count positions from after the padding's
-        positions -= table.padding_idx + 1
+    positions = next((tokens for tokens in said if tokens), NO_LIMIT) - unused
     return int(min(positions, tokenizer.model_max_length))
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..candidate import Candidate, blobs_of, from_dict, to_dict
 from ..errors import DataError, UnknownName, UserError
-from ..log import Born, Measured, RunLog
+from ..log import Born, RunLog
 from ..store.blobs import Blobs
 from .card import card
 from .layout import FILES, FOLDERS, as_json, files_of
@@ -78,22 +78,17 @@ def load_export(folder: Path) -> tuple[Candidate, str, tuple[str, ...]]:
 
 
 def _born(log: RunLog, verdict: Mapping[str, Any], trial: str) -> Born:
-    """The candidate whose numbers the leaderboard shows: the one measured on test, else on dev, else the newest."""
+    """The candidate of a trial that is shipped."""
     known = [str(row["candidate"]) for row in verdict["leaderboard"]]
     if trial not in known:
         raise UnknownName("candidate", trial, known, "this run")
-    found = [event for event in log.of(Born) if event.trial == trial]
-    if not found:
+    born = log.born(trial)
+    if born is None:
         row = next(row for row in verdict["leaderboard"] if row["candidate"] == trial)
         raise UserError(
             f"{trial!r} made no candidate that could be exported ({row['status']}: {row.get('why') or 'no reason'})."
         )
-    for split in ("test", "dev"):
-        measured = [event.candidate for event in log.of(Measured) if event.trial == trial and event.split == split]
-        shown = [event for event in found if event.candidate in measured[-1:]]
-        if shown:
-            return shown[-1]
-    return found[-1]
+    return born
 
 
 def _make_room(folder: Path) -> None:

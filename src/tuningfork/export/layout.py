@@ -13,7 +13,7 @@ from typing import Any
 
 from ..candidate import Candidate, Cascade, Constant, FindBy, Function, Nearest, Passages, Single, Steps, Vote, to_dict
 from ..model import Adapter
-from ..predict.prompt import columns_of, render
+from ..predict.prompt import PASSAGES, columns_of, render
 from ..task import plain_text
 
 FILES = (
@@ -166,7 +166,8 @@ def _prompt(candidate: Single) -> dict[str, Any]:
     assert candidate.prompt is not None
     places = {name: "{{" + name + "}}" for name in columns_of(candidate.prompt)}
     shots = () if isinstance(candidate.shots, Nearest) else candidate.shots
-    messages = render(candidate.prompt, places, shots).messages
+    passages = places.get(PASSAGES) if candidate.passages else None
+    messages = render(candidate.prompt, places, shots, passages).messages
     prompt: dict[str, Any] = {
         "model": candidate.model,
         "messages": [{"role": m.role, "content": plain_text(m.content)} for m in messages],
@@ -201,7 +202,7 @@ def _demonstrations(shots: Nearest) -> dict[str, Any]:
 def _passages(passages: Passages) -> dict[str, Any]:
     said: dict[str, Any] = {
         "how": f"For each input, the {passages.k} of the passages {NEAR[passages.by]}, best first, fill the place "
-        "{{passages}}.",
+        "{{passages}}: `[number] source`, a line break, the text, an empty line between them.",
         "k": passages.k,
         "by": passages.by,
         "texts": "passages.jsonl",

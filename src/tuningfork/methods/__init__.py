@@ -28,6 +28,7 @@ MENU = {
     "zero_shot": "zero_shot:ZeroShot",
     "few_shot": "few_shot:FewShot",
     "nearest_shots": "nearest_shots:NearestShots",
+    "retrieve": "retrieve:Retrieve",
     "calibrate": "calibrate:Calibrate",
     "ensemble": "ensemble:Ensemble",
     "self_consistency": "self_consistency:SelfConsistency",

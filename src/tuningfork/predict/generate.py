@@ -14,12 +14,13 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ..candidate import Decoding, Prediction, Single
 from ..errors import ModelError
-from ..model import Answer, Failure, GenerateRequest, Model
+from ..model import Answer, Failure, GenerateRequest, Model, Usage
 from ..task import Inputs, Prompt, plain_text
-from .shots import Rendered, asked, prompter, read_all
+from .shots import Rendered, answered, prompter
 from .vote import together
 
 
@@ -47,7 +48,7 @@ def answerer(
 
     def answer(block: Sequence[Inputs]) -> list[Prediction]:
         rendered = [copy for item in prompts(block) for copy in _copies(item, how.samples)]
-        said = read_all(asked(rendered, ask), read)
+        said = answered(rendered, ask, read)
         if how.samples == 1:
             return said
         alike = (1.0,) * how.samples
@@ -69,7 +70,7 @@ def _check_samples(how: Decoding, model: str) -> None:
 
 def _copies(item: Rendered, samples: int) -> list[Rendered]:
     """The same prompt for every sample; choosing its demonstrations was paid for once."""
-    return [item, *[Rendered(item.prompt)] * (samples - 1)]
+    return [item, *[replace(item, usage=Usage())] * (samples - 1)]
 
 
 def _request(prompt: Prompt, how: Decoding, sample: int) -> GenerateRequest:

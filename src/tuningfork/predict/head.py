@@ -17,7 +17,7 @@ from ..store.blobs import Blob
 from ..task import Inputs, Prompt
 from .prompt import plain_input
 from .score import decided
-from .shots import asked, prompter, read_all
+from .shots import answered, asked, prompter, read_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +42,11 @@ def answerer(
         logits = weight @ vector.values.astype(np.float64) + bias
         return decided(candidate.labels, logits.tolist(), vector.usage)
 
-    embed = embedder(candidate, model, models, head.layer, head.pooling, head.normalise)
-    return lambda block: read_all(embed(block), read)
+    if candidate.prompt is None:
+        embed = embedder(candidate, model, models, head.layer, head.pooling, head.normalise)
+        return lambda block: read_all(embed(block), read)
+    prompts, ask = prompter(candidate, models), _asker(model, head.layer, head.pooling, head.normalise)
+    return lambda block: answered(prompts(block), ask, read)
 
 
 def embedder(
@@ -56,14 +59,17 @@ def embedder(
     others_only: bool = False,
 ) -> Callable[[Sequence[Inputs]], list[Vector | Failure]]:
     """How a head's features are made. The method that fits a head uses this too, so that both see the same vectors."""
-
-    def ask(contents: Sequence[str | Prompt]) -> list[Vector | Failure]:
-        return model.embed([EmbedRequest(content, layer, pooling, normalise) for content in contents])
-
+    ask = _asker(model, layer, pooling, normalise)
     if candidate.prompt is None:
         return lambda block: ask([plain_input(inputs) for inputs in block])
     prompts = prompter(candidate, models, others_only)
     return lambda block: asked(prompts(block), ask)
+
+
+def _asker(
+    model: Model, layer: int, pooling: Pooling | None, normalise: bool
+) -> Callable[[Sequence[str | Prompt]], list[Vector | Failure]]:
+    return lambda contents: model.embed([EmbedRequest(content, layer, pooling, normalise) for content in contents])
 
 
 def head_of(

@@ -16,6 +16,8 @@ from ..errors import UnknownName
 from ..task import Inputs, Message, Prompt, Task, plain_text
 
 PLACE = re.compile(r"\{\{\s*(.+?)\s*\}\}")
+PASSAGES = "passages"
+"""The place that is filled with what was found in the user's documents, where a candidate looks there."""
 
 
 def columns_of(template: Template) -> tuple[str, ...]:
@@ -62,28 +64,46 @@ def shot_of(inputs: Inputs, answer: str) -> Shot:
     return Shot(tuple((name, plain_text(content)) for name, content in inputs.items()), answer)
 
 
-def render(template: Template, inputs: Inputs, shots: Sequence[Shot] = ()) -> Prompt:
+def render(template: Template, inputs: Inputs, shots: Sequence[Shot] = (), passages: str | None = None) -> Prompt:
     """The chat that asks about `inputs`: the leading messages, each demonstration as a user and an assistant turn, the
     user's turn. `shared` counts the leading messages that are the same whatever the inputs.
 
-    Raises UnknownName when a place of the template is no column of the inputs.
+    `passages` fills `{{passages}}`. A demonstration has none, and nothing may be found: there the paragraph that holds
+    the place is left out. Raises UnknownName when a place of the template is no column of the inputs.
     """
     *leading, turn = template.messages
+    bare = turn if passages is None else _without_passages(turn)
+    if passages is not None:
+        leading = leading if passages else [_without_passages(message) for message in leading]
+        turn, inputs = (turn if passages else bare), {**inputs, PASSAGES: passages}
     messages = [_filled(message, inputs)[0] for message in leading]
     for shot in shots:
-        messages += [_filled(turn, dict(shot.inputs))[0], Message("assistant", shot.answer)]
+        messages += [_filled(bare, dict(shot.inputs))[0], Message("assistant", shot.answer)]
     fixed = [not PLACE.search(plain_text(message.content)) for message in leading] + [True] * (2 * len(shots))
     shared = fixed.index(False) if False in fixed else len(fixed)
     asked, loose = _filled(turn, inputs)
     return Prompt((*messages, asked), shared, loose=loose)
 
 
-def prompt_for(candidate: Single, inputs: Inputs, shots: Sequence[Shot] = ()) -> Prompt:
-    """What `candidate` asks its model about `inputs`, shown these shots; without a template, the plain input."""
+def prompt_for(candidate: Single, inputs: Inputs, shots: Sequence[Shot] = (), passages: str | None = None) -> Prompt:
+    """What `candidate` asks its model about `inputs`, shown these shots and passages; without a template, the plain
+    input."""
     if candidate.prompt is None:
         text = plain_input(inputs)
         return Prompt((Message("user", text),), overlong=candidate.overlong, loose=(0, len(text)))
-    return replace(render(candidate.prompt, inputs, shots), overlong=candidate.overlong)
+    return replace(render(candidate.prompt, inputs, shots, passages), overlong=candidate.overlong)
+
+
+def _without_passages(message: Message) -> Message:
+    """The message without the paragraph (else the line, else the place alone) that holds `{{passages}}`, so that every
+    other place stays."""
+    text = plain_text(message.content)
+    others = [name for name in PLACE.findall(text) if name != PASSAGES]
+    for between in ("\n\n", "\n"):
+        kept = between.join(part for part in text.split(between) if PASSAGES not in PLACE.findall(part))
+        if kept.strip() and PLACE.findall(kept) == others:
+            return Message(message.role, kept)
+    return Message(message.role, PLACE.sub(lambda place: "" if place.group(1) == PASSAGES else place.group(), text))
 
 
 def _filled(message: Message, inputs: Inputs) -> tuple[Message, tuple[int, int]]:

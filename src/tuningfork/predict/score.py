@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..candidate import Calibration, Prediction, Single
 from ..model import Failure, Model, ScoreRequest, Scores, Usage
 from ..task import Inputs, Prompt
-from .shots import asked, prompter, read_all
+from .shots import answered, prompter
 
 
 def answerer(
@@ -34,7 +34,7 @@ def answerer(
         logits = [times * nats - off for nats, off, times in zip(scores.nats, offset, scale, strict=True)]
         return decided(candidate.labels, logits, scores.usage)
 
-    return lambda block: read_all(asked(prompts(block), ask), read)
+    return lambda block: answered(prompts(block), ask, read)
 
 
 def decided(labels: Sequence[str], logits: Sequence[float], usage: Usage) -> Prediction:

@@ -19,6 +19,7 @@ from ..errors import UnknownName
 from ..model import Answer, EmbedRequest, Failure, Model, Scores, Usage, Vector
 from ..store.blobs import Blob
 from ..task import Inputs, Prompt
+from .passages import Found, finder
 from .prompt import plain_input, prompt_for, shot_of
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ R = TypeVar("R", Scores, Answer, Vector)
 
 @dataclass(frozen=True)
 class Rendered:
-    """A prompt, or why there is none, and what it cost to choose its demonstrations."""
+    """A prompt, or why there is none, what choosing its demonstrations and passages cost, and the passages' sources."""
 
     prompt: Prompt | Failure
     usage: Usage = field(default_factory=Usage)
+    citations: tuple[str, ...] = ()
 
 
 Prompter = Callable[[Sequence[Inputs]], list[Rendered]]
@@ -42,11 +44,14 @@ Picked = tuple[tuple[Shot, ...] | Failure, Usage]
 
 def prompter(candidate: Single, models: Mapping[str, Model], others_only: bool = False) -> Prompter:
     """How `candidate` turns inputs into prompts. With `others_only` an entry of the pool is never shown to itself."""
-    shots = candidate.shots
+    shots, find = candidate.shots, finder(candidate.passages, models) if candidate.passages else _nothing_found
     if isinstance(shots, Nearest):
         pick = _picker(shots, model_of(models, shots.model), others_only)
-        return lambda block: [_render(candidate, *each) for each in zip(block, pick(block), strict=True)]
-    return lambda block: [Rendered(prompt_for(candidate, inputs, shots)) for inputs in block]
+        return lambda block: [_render(candidate, *each) for each in zip(block, pick(block), find(block), strict=True)]
+    fixed: Picked = (shots, Usage())
+    return lambda block: [
+        _render(candidate, inputs, fixed, found) for inputs, found in zip(block, find(block), strict=True)
+    ]
 
 
 def asked(rendered: Sequence[Rendered], ask: Callable[[list[Prompt]], Sequence[R | Failure]]) -> list[R | Failure]:
@@ -58,6 +63,18 @@ def asked(rendered: Sequence[Rendered], ask: Callable[[list[Prompt]], Sequence[R
         reply = next(replies) if isinstance(item.prompt, Prompt) else item.prompt
         found.append(reply if isinstance(reply, Failure) else replace(reply, usage=reply.usage + item.usage))
     return found
+
+
+def answered(
+    rendered: Sequence[Rendered],
+    ask: Callable[[list[Prompt]], Sequence[R | Failure]],
+    read: Callable[[R], Prediction],
+) -> list[Prediction]:
+    """A Prediction of each prompt, with the sources of the passages that it showed."""
+    found = read_all(asked(rendered, ask), read)
+    return [
+        replace(p, citations=item.citations) if item.citations else p for p, item in zip(found, rendered, strict=True)
+    ]
 
 
 def read_all(replies: Iterable[R | Failure], read: Callable[[R], Prediction]) -> list[Prediction]:
@@ -72,6 +89,16 @@ def nearest_of(model: str, pool: Sequence[Shot], vectors: Sequence[NDArray[np.fl
     stacked = np.stack(list(vectors)).astype(np.float32)  # (pool, d)
     unit = stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), 1e-12)
     return Nearest(model, tuple(pool), Blob.of_arrays({"vectors": unit}), k)
+
+
+def without(shots: Nearest, rows: Iterable[Inputs]) -> Nearest:
+    """The demonstrations to pick from, but for these rows: asked about, they would be shown to themselves."""
+    own = {shot_of(inputs, "").inputs for inputs in rows}
+    kept = [at for at, shot in enumerate(shots.pool) if shot.inputs not in own]
+    pool = tuple(shots.pool[at] for at in kept)
+    if shots.vectors is None or len(pool) == len(shots.pool):
+        return replace(shots, pool=pool)
+    return replace(shots, pool=pool, vectors=Blob.of_arrays({"vectors": shots.vectors.arrays()["vectors"][kept]}))
 
 
 def model_of(models: Mapping[str, Model], name: str) -> Model:
@@ -103,6 +130,15 @@ def _picker(shots: Nearest, model: Model, others_only: bool) -> Callable[[Sequen
     return pick_all
 
 
-def _render(candidate: Single, inputs: Inputs, picked: Picked) -> Rendered:
+def _render(candidate: Single, inputs: Inputs, picked: Picked, found: Found) -> Rendered:
     shots, usage = picked
-    return Rendered(shots if isinstance(shots, Failure) else prompt_for(candidate, inputs, shots), usage)
+    for lacking in (shots, found.passages):
+        if isinstance(lacking, Failure):
+            return Rendered(lacking, usage + found.usage)
+    assert isinstance(shots, tuple)
+    passages = found.shown if candidate.passages else None
+    return Rendered(prompt_for(candidate, inputs, shots, passages), usage + found.usage, found.citations)
+
+
+def _nothing_found(block: Sequence[Inputs]) -> list[Found]:
+    return [Found()] * len(block)

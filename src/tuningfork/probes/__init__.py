@@ -1,7 +1,7 @@
 """One file a probe, and the menu of them: measurements beside quality, made on finalists.
 
-A Probe asks a candidate something and returns flat numbers. Outsiders add probes through the entry point group
-`tuningfork.probes`, each a class without arguments.
+A Probe asks a candidate something about some examples and returns flat numbers; `metric` is the one that decides.
+Outsiders add probes through the entry point group `tuningfork.probes`, each a class without arguments.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ from typing import Protocol
 
 from ..candidate import Candidate
 from ..errors import UnknownName
+from ..metrics import Metric
 from ..model import Model
-from ..task import Inputs
+from ..task import Example
 
-MENU = {"latency": "latency:Latency", "forgetting": "forgetting:Forgetting", "size": "size:Size"}
+MENU = {
+    "latency": "latency:Latency",
+    "consistency": "consistency:Consistency",
+    "forgetting": "forgetting:Forgetting",
+    "size": "size:Size",
+}
 
 
 class Probe(Protocol):
-    """A measurement of a candidate on some inputs."""
+    """A measurement of a candidate on some examples, which are never those of the test."""
 
     @property
     def name(self) -> str: ...
 
     def __call__(
-        self, candidate: Candidate, models: Mapping[str, Model], inputs: Sequence[Inputs]
+        self, candidate: Candidate, models: Mapping[str, Model], examples: Sequence[Example], metric: Metric
     ) -> Mapping[str, float]: ...
 
 

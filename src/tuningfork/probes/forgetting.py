@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..candidate import Candidate, Single, parts_of
+from ..metrics import Metric
 from ..model import EmbedRequest, Model, ScoreRequest, Scores, Vector
 from ..predict.run import adapted
 from ..predict.shots import model_of
-from ..task import Inputs, Message, Prompt
+from ..task import Example, Message, Prompt
 
 TEXTS = (
     "The ferry leaves the harbour a little after seven. In summer most of its passengers carry bicycles, in "
@@ -79,9 +80,9 @@ class Forgetting:
     name: ClassVar[str] = "forgetting"
 
     def __call__(
-        self, candidate: Candidate, models: Mapping[str, Model], inputs: Sequence[Inputs]
+        self, candidate: Candidate, models: Mapping[str, Model], examples: Sequence[Example], metric: Metric
     ) -> Mapping[str, float]:
-        """The task's own `inputs` play no part."""
+        """The task's own `examples` and `metric` play no part."""
         tuned = {
             (part.model, part.adapter.identity): part
             for part in parts_of(candidate)

@@ -15,9 +15,10 @@ from statistics import fmean, quantiles
 from typing import ClassVar
 
 from ..candidate import Candidate
+from ..metrics import Metric
 from ..model import Model
 from ..predict import predict
-from ..task import Inputs
+from ..task import Example
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,13 @@ class Latency:
     name: ClassVar[str] = "latency"
 
     def __call__(
-        self, candidate: Candidate, models: Mapping[str, Model], inputs: Sequence[Inputs]
+        self, candidate: Candidate, models: Mapping[str, Model], examples: Sequence[Example], metric: Metric
     ) -> Mapping[str, float]:
-        """Asks for `requests` of the inputs, beginning again where there are fewer; after `most_seconds` no more than
-        `fewest`. Raises ValueError without any input."""
-        if not inputs:
-            raise ValueError("latency needs at least one input to ask about")
-        asked = islice(cycle(inputs), self.warm_ups + self.requests)
+        """Asks for `requests` of the examples' inputs, beginning again where there are fewer; after `most_seconds` no
+        more than `fewest`. Raises ValueError without any example; `metric` plays no part."""
+        if not examples:
+            raise ValueError("latency needs at least one example to ask about")
+        asked = islice(cycle([example.inputs for example in examples]), self.warm_ups + self.requests)
         predictions = predict(candidate, models, asked, chunk=1)
         times: list[float | None] = []
         start = time.perf_counter()

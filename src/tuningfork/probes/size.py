@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..candidate import Candidate, Single, blobs_of, parts_of
+from ..metrics import Metric
 from ..model import Model
-from ..task import Inputs
+from ..task import Example
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class Size:
     name: ClassVar[str] = "size"
 
     def __call__(
-        self, candidate: Candidate, models: Mapping[str, Model], inputs: Sequence[Inputs]
+        self, candidate: Candidate, models: Mapping[str, Model], examples: Sequence[Example], metric: Metric
     ) -> Mapping[str, float]:
-        """Nothing is asked: `models` and `inputs` play no part."""
+        """Nothing is asked: only the `candidate` plays a part."""
         blobs = {blob.sha256: blob for blob in blobs_of(candidate)}
         adapters = [part.adapter for part in parts_of(candidate) if isinstance(part, Single) and part.adapter]
         moved = {blob.sha256: blob for adapter in adapters for blob in adapter.blobs()}

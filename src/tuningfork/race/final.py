@@ -135,7 +135,7 @@ def _planned_an_item(it: Race, trial: Trial) -> float:
 def _probe(it: Race, trial: Trial) -> None:
     candidate = it.standing.candidate(trial.name, "final")
     name = it.standing.identity(trial.name, "final")
-    inputs = [e.inputs for e in (it.split.dev or it.split.train)[: it.plan.latency_requests]]
+    examples = (it.split.dev or it.split.train)[: it.plan.latency_requests]
     for probe in it.probes:
         if candidate is None or (trial.name, name, probe.name) in it.standing.probed:
             continue
@@ -143,7 +143,7 @@ def _probe(it: Race, trial: Trial) -> None:
         meter = money.free_meter(it, "final")
         models = {model: _paid(it, model, meter) for model in it.capabilities}
         try:
-            values = probe(candidate, models, inputs)
+            values = probe(candidate, models, examples, it.metric)
         except Exception as error:  # a probe may be anybody's code, and no verdict hangs on one
             it.standing.note(f"The probe {probe.name} could not measure {trial.name}: {error}")
             continue

@@ -138,6 +138,7 @@ def trials(
     found: list[Trial] = []
     skipped: dict[str, str] = {}
     race: frozenset[Capability] = frozenset().union(*capabilities.values())
+    documents = task.data.documents is not None
     for method in methods:
         if not method.needs - {"known"}:
             reason = needs_met(method, task.kind, frozenset(), race)
@@ -147,7 +148,7 @@ def trials(
                 found.append(Trial(method.name, method, None, no_model(task.labels)))
             continue
         for model, can in capabilities.items():
-            reason = needs_met(method, task.kind, can, race)
+            reason = needs_met(method, task.kind, can, race, documents)
             name = f"{method.name}@{model}"
             if reason:
                 skipped[name] = reason
