@@ -32,7 +32,9 @@ def test_what_was_looked_up_is_cited(cli: Cli, tmp_path: Path, make: Any, out: s
     prompt = json.loads((tmp_path / "taken" / "prompt.json").read_text())
     assert "{{passages}}" in prompt["messages"][-1]["content"] and "{{" not in prompt["messages"][1]["content"]
     assert prompt["passages"]["by"] == "bm25"
-    assert [p["source"] for p in json.loads((tmp_path / "taken" / "passages.jsonl").read_text())] == [
+    assert [
+        json.loads(line)["source"] for line in (tmp_path / "taken" / "passages.jsonl").read_text().splitlines()
+    ] == [
         "teams.md#1",
         "teams.md#2",
     ]

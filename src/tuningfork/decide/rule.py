@@ -27,6 +27,8 @@ from .verdict import Outcome
 
 MOST_FAILED = 0.05
 ALPHA = 0.05
+LEAST_FOR_CLEAR = 20
+"""Under so many items nothing is called clear, whatever the p-value: a few rows of one kind decide."""
 USUAL_DISCORDANCE = 0.2
 """Stands in where no two candidates were compared."""
 
@@ -121,6 +123,8 @@ class Case:
         if floor is not None and (family == "baseline" or not self._beaten(floor)):
             return "none"
         rivals = [t for name, t in self.families.items() if name != family]
+        if min(c.found.n for c in self.comparisons) < LEAST_FOR_CLEAR:
+            return "close"
         return "clear" if all(self._beaten(t) for t in rivals or self.ranked[1:]) else "close"
 
     @property

@@ -89,9 +89,8 @@ class Plan:
 
     `rungs` are the parts of train that curves are measured at, `rung_seconds` and `seed_seconds` what is kept for them
     and for up to `seeds` seeds of a finalist; `folds` is 0 where there is a test of its own. `detectable` is the
-    smallest difference that the test shows in four cases of five, in the metric's units where it has a range. `usd` is
-    the most that models behind an API may cost (None: none of them costs), `probe_usd` what making the plan has cost of
-    it.
+    smallest difference that the test shows in four cases of five, as a share of the metric's range. `usd` is the most
+    that models behind an API may cost (None: none of them costs), `probe_usd` what making the plan has cost of it.
     """
 
     seconds: float

@@ -66,7 +66,7 @@ def points(it: Race, trial: Trial) -> list[Point]:
     found = [(rung.examples, sign * rung.value) for rung in it.standing.rungs.get(trial.name, [])]
     scores = it.standing.scores.get(it.standing.where(trial.name, "race", "dev"), {}).values()
     here = [score for score in scores if score is not None]
-    learned = it.standing.born[trial.name, "race"].examples_used
+    learned = len(dealt(it.split.train, it.split.hold, trial, it.trials)[0])
     return [*found, *([(learned, sign * sum(here) / len(here))] if here else [])]
 
 
