@@ -48,7 +48,7 @@ def test_looks_at_the_same_test_are_counted(small_task: Path, tmp_path: Path) ->
         run = tuningfork.compare(small_task, methods=["majority"], runs=runs)
         assert run.verdict.to_dict()["test_looks"] == look
     other = tuningfork.compare(small_task, methods=["majority"], seed=9, runs=runs)
-    assert other.verdict.to_dict()["test_looks"] == 4, "where rows are few all of them are the test, under any seed"
+    assert other.verdict.to_dict()["test_looks"] == 4, "few rows are all of them test items, whatever the seed"
 
 
 def test_data_that_cannot_be_raced_on(small_task: Path, make: Any, tmp_path: Path) -> None:

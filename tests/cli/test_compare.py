@@ -148,8 +148,8 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_done_twice(cli: Cli, small_task
     result = cli("compare", "--resume", run, "--json")
     assert result.exit_code == 0, result.output
     assert born(run)[: len(before)] == before and "lora@fake" in born(run)
-    made = [(e["trial"], e["stage"], e["seed"], e["fold"]) for e in events(run) if e["type"] == "born"]
-    assert len(set(made)) == len(made)
+    takes = [(e["trial"], e["stage"], e["seed"], e["fold"]) for e in events(run) if e["type"] == "born"]
+    assert len(takes) == len(set(takes)), "nothing is adapted twice for the same fold, seed and stage"
     assert last_event(run)["type"] == "ended" and (run / "report.html").exists()
 
 

@@ -37,7 +37,10 @@ def stand(tmp_path: Path, track: Any) -> Stand:
             where = standing.where(name, "race", "dev")
             standing.scores[where] = {f"dev{i}": score for i, score in enumerate(scores)}
             standing.measured[where] = set(range(len(scores) // 16))
-        running = [Trial(n, SimpleNamespace(name=n, family=f), None, Constant("")) for n, (f, _) in trials.items()]  # type: ignore[arg-type]
+        running = [
+            Trial(n, SimpleNamespace(name=n, family=f, needs=frozenset()), None, Constant(""))
+            for n, (f, _) in trials.items()
+        ]  # type: ignore[arg-type]
         rest: dict[str, Any] = {"open_model": None, "capabilities": {}, "plan": here.plan, "standing": standing}
         return Race(
             here.task,

@@ -48,7 +48,7 @@ def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
     if n < 1 or not -1e-9 <= successes <= n + 1e-9:
         raise ValueError(f"{successes!r} successes of {n!r} have no share")
     p = min(1.0, max(0.0, successes / n))
-    low, high = _wilson_ends(p, n, confidence)
+    low, high = _wilson_ends(p, n, NormalDist().inv_cdf(0.5 + confidence / 2))
     return Interval(p, 0.0 if p == 0 else min(low, p), 1.0 if p == 1 else max(high, p), n)
 
 
@@ -104,7 +104,7 @@ def total_interval(
         return Interval(value, *bounds, n)
     drawn = resampled(statistic, units, resamples, seed)
     if all(map(math.isfinite, bounds)):
-        ends = _effective_wilson(value, float(drawn.std(ddof=1)), confidence, bounds)
+        ends = _effective_wilson(value, drawn, len(units), confidence, bounds)
     else:
         ends = bias_corrected(drawn, value, confidence)
     return Interval(value, *widened(value, ends, len(units), confidence, bounds), n)
@@ -133,6 +133,9 @@ def resampled(
 
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(units), size=(resamples, len(units)))
+    if all(len(unit) == 1 for unit in units):
+        alone = np.concatenate(units)
+        return np.array([statistic(alone[draw]) for draw in draws], dtype=float)
     return np.array([statistic(np.concatenate([units[i] for i in draw])) for draw in draws], dtype=float)
 
 
@@ -179,20 +182,24 @@ def _moved_wilson(value: float, units: int, n: int, confidence: float, bounds: t
 
 
 def _effective_wilson(
-    value: float, error: float, confidence: float, bounds: tuple[float, float]
+    value: float, drawn: NDArray[np.float64], units: int, confidence: float, bounds: tuple[float, float]
 ) -> tuple[float, float]:
-    """Wilson's ends for a value whose standard error is that of a share of so many items. Without an error, the value
-    itself."""
+    """Wilson's ends for a value whose bootstrap has the standard error of a share of so many items, moved by the
+    bootstrap's bias. Without an error, the value itself."""
+    from scipy.stats import t
+
     low, span = bounds[0], bounds[1] - bounds[0]
-    share = (value - low) / span if span else 0.0
+    error = float(drawn.std(ddof=1))
+    share = (2 * value - float(drawn.mean()) - low) / span if span else 0.0
     if not error or not 0 < share < 1:
         return value, value
-    ends = _wilson_ends(share, share * (1 - share) / (error / span) ** 2, confidence)
-    return low + span * ends[0], low + span * ends[1]
+    items = share * (1 - share) / (error / span) ** 2
+    ends = _wilson_ends(share, items, float(t.ppf(0.5 + confidence / 2, units - 1)))
+    return min(value, low + span * ends[0]), max(value, low + span * ends[1])
 
 
-def _wilson_ends(share: float, items: float, confidence: float) -> tuple[float, float]:
-    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+def _wilson_ends(share: float, items: float, z: float) -> tuple[float, float]:
+    z2 = z * z
     middle = (share + z2 / (2 * items)) / (1 + z2 / items)
     half = math.sqrt(z2 * (share * (1 - share) / items + z2 / (4 * items * items))) / (1 + z2 / items)
     return max(0.0, middle - half), min(1.0, middle + half)
