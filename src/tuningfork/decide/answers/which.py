@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...stats.power import items_needed
 from ..results import rounded
-from ..words import FEW_ITEMS, about, better_worse, count, enumerated, interval, measured
+from ..words import FEW_ITEMS, about, better_worse, count, enumerated, interval, measured, unfinished
 
 if TYPE_CHECKING:
     from ..rule import Case, Comparison
@@ -22,7 +22,8 @@ def which(case: Case) -> dict[str, Any] | None:
     """A sentence, and a row for each candidate that the claim is made about."""
     if case.best is None:
         return {"sentence": "Nothing can be said: no candidate answered reliably.", "table": []}
-    return {"sentence": _sentence(case, case.best), "table": [_row(case, trial) for trial in case.ranked]}
+    so_far = " That is so far: the test is not finished." if case.claim.split == "test" and unfinished(case) else ""
+    return {"sentence": _sentence(case, case.best) + so_far, "table": [_row(case, trial) for trial in case.ranked]}
 
 
 def more_items(c: Comparison) -> int | None:
