@@ -300,3 +300,10 @@ def test_every_answer_is_plain_data_that_json_can_hold(log: Log) -> None:
     found = answers_of(log.write(PAIR))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert all(math.isfinite(p["usd"]) for p in found["cost"]["payback"].get("points", []))
+
+
+def test_an_endpoint_is_known_by_where_the_log_says_that_it_is(log: Log) -> None:
+    log.models = {"openai:big": {"url": "https://api.example.com/v1"}, "openai:near": {"url": "http://localhost:8000"}}
+    trials = {f"zero_shot@{m}": Trial(some(100, 60), candidate=Single(m, ("a", "b"))) for m in log.models}
+    found = {row["candidate"]: row["how"] for row in answers_of(log.write(trials))["cost"]["rows"]}
+    assert found == {"zero_shot@openai:big": "endpoint", "zero_shot@openai:near": "own hardware"}

@@ -117,6 +117,7 @@ def _columns(rows: list[Mapping[str, Any]], verdict: Mapping[str, Any], scale: S
         Column(f"test{unit} [95%]", 98, lambda row: scale.interval(row.get("test")) or "-"),
         Column(f"dev{unit} [95%]", 40 if tested else 98, lambda row: scale.interval(row.get("dev")) or "-"),
         Column("p50", 60, lambda row: words.milliseconds((row.get("latency_ms") or {}).get("p50")) or "-", right=True),
+        Column("reworded", 22, lambda row: _reworded(row, scale) or "-"),
         Column("adapt", 25, lambda row: words.seconds(row.get("adapt_seconds")) or "-", right=True),
         Column("size", 20, lambda row: words.size(row.get("bytes")), right=True),
         Column("failed items", 70, lambda row: str(row.get("failed_items") or "-") if failed else "-", right=True),
@@ -126,6 +127,10 @@ def _columns(rows: list[Mapping[str, Any]], verdict: Mapping[str, Any], scale: S
     while columns and _width(columns, rows) > width and min(column.keep for column in columns) < 90:
         columns.remove(min(columns, key=lambda column: column.keep))
     return columns
+
+
+def _reworded(row: Mapping[str, Any], scale: Scale) -> str:
+    return words.reworded((row.get("probes") or {}).get("consistency") or {}, scale)
 
 
 def _width(columns: list[Column], rows: list[Mapping[str, Any]]) -> int:

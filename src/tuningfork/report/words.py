@@ -28,6 +28,10 @@ MILD_NATS, HEAVY_NATS = 0.05, 0.2
 """From so much more cross-entropy a token of neutral text on, tuning forgot mildly, or heavily."""
 
 
+ENOUGH_FORMS = 8
+"""Rewordings from which on the worst of them says something."""
+
+
 def notes(log: RunLog) -> list[str]:
     """What the report must say beside its figures: what the split and the race noted, and what was cut."""
     return [*log.started.notes, *(note.text for note in log.of(Noted)), *_cut(log)]
@@ -165,6 +169,15 @@ def forgotten(values: Mapping[str, Any]) -> str:
         word = "heavy" if nats >= HEAVY_NATS else "mild" if nats >= MILD_NATS else "hardly any"
         return f"{word} ({nats:+.2f} nats a token)"
     return "" if cosine is None else f"vectors at cosine {cosine:.2f}"
+
+
+def reworded(values: Mapping[str, Any], scale: Scale) -> str:
+    """How the same items fare when the prompt's form changes, by the consistency probe: the worst form, how many
+    answers flip, and how many forms were tried where these are too few to trust."""
+    if values.get("worst") is None:
+        return ""
+    few = f" ({values['formats']:.0f} forms only)" if values["formats"] < ENOUGH_FORMS else ""
+    return f"worst {scale.value(values['worst'])}, {100 * values['flips']:.0f}% flip{few}"
 
 
 def count(number: int, one: str, many: str = "") -> str:

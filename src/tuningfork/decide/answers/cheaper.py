@@ -22,7 +22,9 @@ def anything_cheaper(case: Case) -> dict[str, Any] | None:
     said, listed = [], []
     for c in [c for c in case.cheaper if c.found.low <= 0 or c in within_reason(case)][:3]:
         worse = better_worse(case, -c.found.high, -c.found.low)
-        factor = times(case.entries[case.recommended or c.a].cost, case.entries[c.b].cost)
+        dear, cheap = case.entries[case.recommended or c.a], case.entries[c.b]
+        paid = (dear.usd_per_1k or 0.0, cheap.usd_per_1k or 0.0)
+        factor = times(*paid) if any(paid) else times(dear.cost, cheap.cost)
         more = _more_items(case, c) if c.found.low <= 0 else 0
         would = f": about {about(more)} more {case.claim.split} items would tell" if more else ""
         base = "" if c.a == case.recommended else f" than {c.a}"

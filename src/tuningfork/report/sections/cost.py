@@ -41,6 +41,7 @@ COLUMNS = (
     ("usd", "1,000 requests"),
     ("month", "a month"),
     ("tokens", "tokens read"),
+    ("reworded", "reworded"),
     ("forgot", "forgot"),
 )
 """Those that no candidate has a value for are left out."""
@@ -66,6 +67,7 @@ def _rows(verdict: Mapping[str, Any], scale: Scale, costs: Mapping[str, Mapping[
                 "usd": words.usd(of.get("usd_per_1k", row.get("usd_per_1k"))),
                 "month": words.usd(of.get("usd_a_month")),
                 "tokens": f"{round(tokens.get('in', 0)):,}" if tokens.get("in") else "",
+                "reworded": words.reworded((row.get("probes") or {}).get("consistency") or {}, scale),
                 "forgot": words.forgotten((row.get("probes") or {}).get("forgetting") or {}),
             }
         )
