@@ -122,6 +122,8 @@ def _evidence(case: Case) -> str:
 
 def _not_apart(case: Case) -> str:
     names = case.indistinguishable
+    if not names:
+        return "That is too little data to call it clear."
     rest = f" and {count(len(names) - 2, 'other')}" if len(names) > 3 else ""
     shown = [f"{t} ({value(case, t)})" for t in (names[:2] if rest else names)]
     return f"These are not told apart from it: {enumerated(shown) if not rest else ', '.join(shown) + rest}."

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .rule import Case
 
 FEW_ITEMS = 10
+"""Under so many items no single number is given."""
+FEW_TO_TELL = 20
+"""Under so many items candidates are not told apart."""
 FEW_OF_A_KIND = 5
 """Right or wrong answers that it takes before one number is given for a share."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...stats.power import items_needed
 from ..results import rounded
-from ..words import FEW_ITEMS, about, better_worse, count, enumerated, interval, measured, unfinished
+from ..words import FEW_TO_TELL, about, better_worse, count, enumerated, interval, measured, unfinished
 
 if TYPE_CHECKING:
     from ..rule import Case, Comparison
@@ -37,7 +37,7 @@ def _sentence(case: Case, best: str) -> str:
     if not case.comparisons:
         return f"Only one candidate was measured, {best}: {measured(case, best)}. There is nothing to compare it with."
     n, split = case.comparisons[0].found.n, case.claim.split
-    if n < FEW_ITEMS:
+    if n < FEW_TO_TELL:
         return f"Too close to call: {count(n, f'{split} item')} can't tell candidates apart."
     open_ = [c for c in case.comparisons if not c.shown]
     if not open_:
