@@ -81,3 +81,18 @@ def test_the_race_keeps_the_advice_and_judges_it(raced: Path) -> None:
     run = Run.load(raced)
     assert noted(run.log.started.notes)
     assert "advice before the race" in run.verdict.answers["advised"]["sentence"]
+
+
+def test_facts_count_every_label_of_an_example_and_know_which_models_can_what() -> None:
+    from tuningfork.advice import facts
+    from tuningfork.task import Columns, Example, Sources, Split, Task
+
+    labelled = [frozenset({"a", "b"}), frozenset({"a"}), "a"]
+    train = tuple(Example(str(k), {"text": "x"}, target) for k, target in enumerate(labelled))
+    task = Task("t", "multilabel", Sources("t"), Columns(("text",), "label"), models=("fake-encoder",))
+    found = facts(task, Split(train, (), (), ()))
+    assert (found.examples, found.classes, found.rarest, found.largest_share) == (3, 2, 1, 1.0)
+    assert found.tunable and not found.promptable
+    assert facts(task.with_(models=("smollm2-135m",)), Split(train, (), (), ())).parameters == pytest.approx(
+        135e6, 0.02
+    )

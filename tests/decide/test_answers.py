@@ -71,6 +71,12 @@ def test_which_claims_nothing_on_bad_input(log: Log, trials: dict[str, Trial], s
     assert answers_of(log.write(trials))["which"]["sentence"].startswith(said)
 
 
+def test_a_test_that_is_not_finished_is_said_to_be_so(log: Log) -> None:
+    log.ended = False
+    found = answers_of(log.write({"zero_shot@m": Trial(some(60, 30, 1)), "lora@m": Trial(some(100, 90))}))
+    assert found["which"]["sentence"].endswith("That is so far: the test is not finished.")
+
+
 # what more data would change
 
 
@@ -162,6 +168,12 @@ def test_break_even_is_fixed_costs_by_what_a_request_saves(log: Log) -> None:
     assert "At your 1,000 a month it loses" in found["sentence"]
     points = [p for p in found["points"] if p["candidate"] == "head@m"]
     assert [p["usd"] for p in points] == sorted(p["usd"] for p in points) and points[0]["usd"] >= 120
+
+
+def test_re_tunings_are_counted_and_said(log: Log) -> None:
+    found = dear_prompt(log, usd_per_month=0.0, months=12.0, retune_every_months=3.0)["payback"]
+    assert found["retunings"] == 3 and found["fixed_usd"] == pytest.approx(4 * 0.001)
+    assert "Over 12 months with 3 re-tunings head@m pays back" in found["sentence"]
 
 
 def test_what_costs_more_a_request_never_pays_back(log: Log) -> None:
@@ -288,3 +300,10 @@ def test_every_answer_is_plain_data_that_json_can_hold(log: Log) -> None:
     found = answers_of(log.write(PAIR))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert all(math.isfinite(p["usd"]) for p in found["cost"]["payback"].get("points", []))
+
+
+def test_an_endpoint_is_known_by_where_the_log_says_that_it_is(log: Log) -> None:
+    log.models = {"openai:big": {"url": "https://api.example.com/v1"}, "openai:near": {"url": "http://localhost:8000"}}
+    trials = {f"zero_shot@{m}": Trial(some(100, 60), candidate=Single(m, ("a", "b"))) for m in log.models}
+    found = {row["candidate"]: row["how"] for row in answers_of(log.write(trials))["cost"]["rows"]}
+    assert found == {"zero_shot@openai:big": "endpoint", "zero_shot@openai:near": "own hardware"}

@@ -119,6 +119,9 @@ class Track:
         for row in verdict["leaderboard"]:
             for key in ("adapt_seconds", "latency_ms", "probes"):
                 row.pop(key)
+        for timed in ("cost", "limits"):  # seconds, money of hardware by the hour, the front by latency
+            verdict["answers"].pop(timed, None)
+        verdict["answers"].get("why", {}).pop("probes", None)
         return verdict
 
 

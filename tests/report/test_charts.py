@@ -109,3 +109,16 @@ def test_reliability_takes_the_colours_of_families_where_they_differ() -> None:
     assert charts.FAMILY_COLOURS["prompt"] in text and charts.FAMILY_COLOURS["tune"] in text
     assert charts.reliability(told, {"p": "tune", "t": "tune"}) is not None
     assert charts.reliability(told[2:], {}) is None
+
+
+def test_what_breaks_a_limit_is_faded_and_the_front_is_a_line(make_run: Callable[..., Any]) -> None:
+    log, verdict = make_run()
+    front, checks = ["lora@causal", "few_shot@causal"], {"lora@causal": [], "few_shot@causal": [], "majority": []}
+    verdict["answers"]["limits"] = {"front": front, "feasible": front, "checks": checks}
+    chart = charts.quality_cost(verdict, scale_of(log, verdict))
+    assert chart is not None
+    points = {point["trial"]: point for point in values_of(chart.spec)}
+    assert [points[t]["front"] for t in (*front, "majority")] == [True, True, False]
+    assert points["majority"]["strength"] < 1 == points["lora@causal"]["strength"]
+    assert "On the dotted line: no other is both better and cheaper than lora@causal and" in chart.reading
+    assert "Faded ones break a limit." in chart.reading

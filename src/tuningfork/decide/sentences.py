@@ -18,6 +18,7 @@ from .words import (
     measured,
     of_range,
     size,
+    unfinished,
     value,
 )
 
@@ -135,17 +136,11 @@ def _where(case: Case) -> str:
     parts = []
     if case.claim.split == "dev":
         parts.append("On dev only: the test was not opened.")
-    elif case.test.rows and (short := _unfinished(case)):
+    elif case.test.rows and (short := unfinished(case)):
         parts.append(f"The test is not finished: {short} of {case.log.of(TestOpened)[-1].items} items were answered.")
     if not case.log.of(Ended):
         parts.append("The race has not ended.")
     return " ".join(parts)
-
-
-def _unfinished(case: Case) -> int:
-    """How many test items the last finalist has been asked, where that is not all of them; else 0."""
-    asked = min((len(case.test.rows[t]) for t in case.contestants), default=0)
-    return asked if asked < case.log.of(TestOpened)[-1].items else 0
 
 
 def _caution(case: Case, models: dict[str, dict[str, Any]]) -> str:

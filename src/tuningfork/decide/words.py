@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..log import TestOpened
+
 if TYPE_CHECKING:
     from ..stats.intervals import Interval
     from .rule import Case
 
 FEW_ITEMS = 10
+"""Under so many items no single number is given."""
+FEW_TO_TELL = 20
+"""Under so many items candidates are not told apart."""
 FEW_OF_A_KIND = 5
 """Right or wrong answers that it takes before one number is given for a share."""
 
@@ -97,6 +102,12 @@ def size(parameters: float) -> str:
     if parameters >= 1e9:
         return f"{parameters / 1e9:.1f}B".replace(".0B", "B")
     return f"{parameters / 1e6:.0f}M" if parameters >= 1e6 else f"{parameters:,.0f} parameters"
+
+
+def unfinished(case: Case) -> int:
+    """How many test items the last finalist has been asked, where that is not all of them; else 0."""
+    asked = min((len(case.test.rows[t]) for t in case.contestants), default=0)
+    return asked if asked < case.log.of(TestOpened)[-1].items else 0
 
 
 def usd(amount: float) -> str:

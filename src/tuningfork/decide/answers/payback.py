@@ -7,11 +7,12 @@ Over `months` (12 where the task file does not say). Labels are those that the t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..results import rounded
-from ..words import about, enumerated, usd
+from ..words import about, count, enumerated, usd
 from .adapting import adapting, labels_used
 from .serving import serving
 
@@ -41,6 +42,7 @@ def payback(case: Case) -> dict[str, Any]:
     fixed, left_out = _fixed(case, prompt, tune, costs, months)
     saved = prompted.usd - tuned.usd
     found |= {"fixed_usd": rounded(fixed), "saved_usd_per_1k": rounded(1000 * saved), "months": months}
+    found["retunings"] = retunings(costs, months)
     found["requests_a_month"] = at = None if saved <= 0 else rounded(fixed / saved / months)
     found["sentence"] = _sentence(found, at, monthly, left_out)
     lines = {prompt: (0.0, prompted.usd), tune: (fixed, tuned.usd)}
@@ -60,9 +62,14 @@ def _fixed(case: Case, prompt: str, tune: str, costs: Mapping[str, Any], months:
         left_out.append("training")
     if running is None:
         left_out.append("running it")
+    again = retunings(costs, months)
+    return labels * float(price or 0) + (training or 0) * (1 + again) + float(running or 0) * months, left_out
+
+
+def retunings(costs: Mapping[str, Any], months: float) -> int:
+    """How often it is tuned again in that time, the first training not counted."""
     every = costs.get("retune_every_months")
-    trainings = 1 + (int(months / float(every)) if every else 0)
-    return labels * float(price or 0) + (training or 0) * trainings + float(running or 0) * months, left_out
+    return max(0, math.ceil(months / float(every)) - 1) if every else 0
 
 
 def _sentence(found: Mapping[str, Any], at: float | None, monthly: float | None, left_out: list[str]) -> str:
@@ -70,7 +77,8 @@ def _sentence(found: Mapping[str, Any], at: float | None, monthly: float | None,
     if at is None:
         return f"By cost {tune} never pays back: a request to it costs no less than one to {prompt}."
     but = f" (without {enumerated(left_out)}, for which no price was given)" if left_out else ""
-    period = f"{found['months']:g} months"
+    again = f" with {count(found['retunings'], 're-tuning')}" if found["retunings"] else ""
+    period = f"{found['months']:g} months{again}"
     if at == 0:
         return f"{tune} is cheaper than {prompt} from the first request on{but}."
     said = f"Over {period} {tune} pays back from about {about(at)} requests a month on, against {prompt}{but}"

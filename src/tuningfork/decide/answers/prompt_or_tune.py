@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..words import FEW_ITEMS, better_worse, count, of_range, value
+from ..words import FEW_TO_TELL, better_worse, count, of_range, value
 
 if TYPE_CHECKING:
     from ..rule import Case
@@ -24,7 +24,7 @@ def prompt_or_tune(case: Case) -> dict[str, Any] | None:
     c = case.compare(first, second)
     if c is None:
         return {**answer, "sentence": "Not answered: the two roads have no item in common that both answered."}
-    if c.found.n < FEW_ITEMS:
+    if c.found.n < FEW_TO_TELL:
         return {**answer, "sentence": f"Not answered: {count(c.found.n, 'item')} can't tell the two roads apart."}
     road = {prompt: "prompt", tune: "fine-tune"}
     numbers = f"{first} has {value(case, first)}, {second} {value(case, second)}"

@@ -40,7 +40,7 @@ def serving(case: Case, trial: str) -> Serving:
     if data.get("type") == "constant":
         return Serving("constant", 0.0, seconds)
     model = case.entries[trial].model
-    if "://" in model and not LOCAL.search(model):
+    if _is_remote(case, model):
         return _endpoint(case, trial, model, seconds)
     if data.get("type") == "function":
         return Serving("your function", None, seconds, f"what a call of {trial} costs, which only you know")
@@ -50,6 +50,13 @@ def serving(case: Case, trial: str) -> Serving:
         what = "usd_per_hour of your hardware" if hourly is None else f"how long {trial} takes"
         return Serving("own hardware", None, seconds, what)
     return Serving("own hardware", float(hourly) / 3600 * seconds / float(costs.get("utilisation", 1.0)), seconds)
+
+
+def _is_remote(case: Case, model: str) -> bool:
+    """Whether a model is on another machine: where it is stands in the log, or in its name."""
+    about = (case.log.started.environment.get("models") or {}).get(model) or {}
+    url = str(about.get("url") or model)
+    return "://" in url and not LOCAL.search(url)
 
 
 def _endpoint(case: Case, trial: str, model: str, seconds: float | None) -> Serving:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...stats.power import items_needed
 from ..results import rounded
-from ..words import FEW_ITEMS, about, better_worse, count, enumerated, interval, measured
+from ..words import FEW_TO_TELL, about, better_worse, count, enumerated, interval, measured, unfinished
 
 if TYPE_CHECKING:
     from ..rule import Case, Comparison
@@ -22,7 +22,8 @@ def which(case: Case) -> dict[str, Any] | None:
     """A sentence, and a row for each candidate that the claim is made about."""
     if case.best is None:
         return {"sentence": "Nothing can be said: no candidate answered reliably.", "table": []}
-    return {"sentence": _sentence(case, case.best), "table": [_row(case, trial) for trial in case.ranked]}
+    so_far = " That is so far: the test is not finished." if case.claim.split == "test" and unfinished(case) else ""
+    return {"sentence": _sentence(case, case.best) + so_far, "table": [_row(case, trial) for trial in case.ranked]}
 
 
 def more_items(c: Comparison) -> int | None:
@@ -36,7 +37,7 @@ def _sentence(case: Case, best: str) -> str:
     if not case.comparisons:
         return f"Only one candidate was measured, {best}: {measured(case, best)}. There is nothing to compare it with."
     n, split = case.comparisons[0].found.n, case.claim.split
-    if n < FEW_ITEMS:
+    if n < FEW_TO_TELL:
         return f"Too close to call: {count(n, f'{split} item')} can't tell candidates apart."
     open_ = [c for c in case.comparisons if not c.shown]
     if not open_:

@@ -33,7 +33,10 @@ def quality_cost(verdict: Mapping[str, Any], scale: Scale) -> Chart | None:
     if not any(point["tested"] for point in points):
         points = [{**point, "tested": True} for point in points]  # nothing to tell apart by filling
     _place_labels(points, latency, words.without_addresses(verdict))
-    front = (verdict.get("answers", {}).get("limits") or {}).get("front") or []
+    limits = verdict.get("answers", {}).get("limits") or {}
+    front = [trial for trial in limits.get("front", ()) if latency and trial in {p["trial"] for p in points}]
+    broken = set(limits.get("checks", ())) - set(limits.get("feasible", ()))
+    points = [{**p, "front": p["trial"] in front, "strength": 0.35 if p["trial"] in broken else 1} for p in points]
     return Chart(_cost_spec(points, latency, scale), _cost_reading(points, rows, latency, scale, front))
 
 
@@ -59,8 +62,9 @@ def _cost_spec(points: list[dict[str, Any]], latency: bool, scale: Scale) -> dic
         y2="high:Q",
         color=alt.Color("family:N", scale=colours, legend=legend),
     )
-    marks = base.mark_point(size=110, strokeWidth=2, opacity=1).encode(
+    marks = base.mark_point(size=110, strokeWidth=2).encode(
         y=y,
+        opacity=alt.Opacity("strength:Q", scale=None),
         shape=alt.Shape("family:N", scale=shapes, legend=legend),
         color=alt.Color("family:N", scale=colours, legend=legend),
         fill=alt.Fill("family:N", scale=colours, legend=legend),
@@ -68,7 +72,12 @@ def _cost_spec(points: list[dict[str, Any]], latency: bool, scale: Scale) -> dic
         tooltip=[alt.Tooltip(f"{key}:N", title=shown) for key, shown in _TIPS.items()],
     )
     labels = [_label_layer(base, y, side) for side in ("left", "right")]
-    spec: dict[str, Any] = alt.layer(whiskers, marks, *labels).properties(width="container", height=HEIGHT).to_dict()
+    edge = base.transform_filter("datum.front").mark_line(
+        interpolate="step-after", strokeDash=[2, 4], strokeWidth=1.4, color="#8A8F98"
+    )
+    spec: dict[str, Any] = (
+        alt.layer(edge.encode(y=y), whiskers, marks, *labels).properties(width="container", height=HEIGHT).to_dict()
+    )
     return spec
 
 
@@ -183,7 +192,9 @@ def _cost_reading(points: list[dict[str, Any]], rows: list[Any], latency: bool, 
     if not all(p["tested"] for p in points) and any(p["tested"] for p in points):
         said += " Hollow points were measured on dev only."
     if len(front) > 1:
-        said += f" No other is both better and cheaper than {words.listed(front)}."
+        said += f" On the dotted line: no other is both better and cheaper than {words.listed(front)}."
+    if any(p["strength"] < 1 for p in points):
+        said += " Faded ones break a limit."
     missing = len(rows) - len(points)
     if missing:
         what = "latency" if latency else "time to adapt"

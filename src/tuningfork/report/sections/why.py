@@ -30,7 +30,7 @@ def section(log: RunLog, verdict: Mapping[str, Any], scale: Scale) -> dict[str, 
         "confusion": answer.get("confusion") or {},
         "chart": charts.reliability(answer.get("calibration", []), _families(verdict)),
         "calibration": [_calibration(entry) for entry in answer.get("calibration", [])],
-        "probes": [_probe(entry) for entry in answer.get("probes", [])],
+        "probes": [_probe(entry, scale) for entry in answer.get("probes", [])],
         "errors": _errors(log, answer.get("label_errors")),
         "split": split,
         "examples": examples,
@@ -88,9 +88,10 @@ def _calibration(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _probe(entry: Mapping[str, Any]) -> dict[str, str]:
+def _probe(entry: Mapping[str, Any], scale: Scale) -> dict[str, str]:
     values = entry["values"]
-    said = words.forgotten(values) if entry["probe"] == "forgetting" else ""
+    known = {"forgetting": words.forgotten(values), "consistency": words.reworded(values, scale)}
+    said = known.get(entry["probe"], "")
     numbers = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in values.items())
     return {"trial": entry["candidate"], "probe": entry["probe"], "said": said or numbers}
 
