@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..candidate import Prediction
 from ..log import Row, RunLog, SplitName
+from ..metrics import total
 from ..stats.intervals import Interval, mean_interval, total_interval
 from ..stats.paired import Difference, bootstrap_difference, difference
 from ..task import Example, Target
@@ -60,6 +61,8 @@ class Results:
     items: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, Mapping[str, Row]]
     kind: str
+    metric: str
+    labels: tuple[str, ...]
     _intervals: dict[str, Interval | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -69,14 +72,19 @@ class Results:
         found = log.results(split)
         rows = {trial: {i: by_item[i] for i in items if i in by_item} for trial, by_item in found.items()}
         kept = {trial: by_item for trial, by_item in rows.items() if by_item}
-        return cls(split, scale_of(log), items, kept, str(log.started.task.get("kind", "")))
+        task, scale = log.started.task, scale_of(log)
+        spec = str((task.get("metric") or [scale.metric])[0])
+        return cls(split, scale, items, kept, str(task.get("kind", "")), spec, tuple(task.get("labels") or ()))
 
     @cached_property
     def total(self) -> Total | None:
-        """The metric, where its value is no mean of items. Raises UnknownName when it is not installed here."""
-        from ..metrics import Total, open_metric
+        """The metric, where its value is no mean of items; a function of the user's has none. Raises UnknownName or
+        MissingExtra when it is not installed here."""
+        from ..metrics import Total, is_function, open_metric
 
-        metric = open_metric(self.scale.metric)
+        if is_function(self.metric):
+            return None
+        metric = open_metric(self.metric, self.labels)
         return metric if isinstance(metric, Total) else None
 
     def failed(self, trial: str) -> int:
@@ -95,7 +103,7 @@ class Results:
     def value(self, trial: str, items: Sequence[str]) -> float:
         """The metric over these items, all of them answered."""
         if self.total is not None:
-            return self.total.total(*self._pairs(trial, items))
+            return total(self.total, *self._pairs(trial, items))
         return sum(self._scores(trial, items)) / len(items)
 
     def interval(self, trial: str) -> Interval | None:
@@ -114,13 +122,13 @@ class Results:
         if self.total is None:
             left, right = self._scores(better, items), self._scores(worse, items)
             return difference(left, right, self._clusters(items), bounds=bounds)
-        total = self.total
+        metric = self.total
         examples, of_better = self._pairs(better, items)
         _, of_worse = self._pairs(worse, items)
 
         def statistic(at: NDArray[np.intp]) -> float:
             drawn = [examples[i] for i in at]
-            return total.total(drawn, [of_better[i] for i in at]) - total.total(drawn, [of_worse[i] for i in at])
+            return total(metric, drawn, [of_better[i] for i in at]) - total(metric, drawn, [of_worse[i] for i in at])
 
         return bootstrap_difference(statistic, len(items), self._clusters(items), bounds=bounds)
 
@@ -131,11 +139,11 @@ class Results:
         bounds = (self.scale.low, self.scale.high)
         if self.total is None:
             return mean_interval(self._scores(trial, items), self._clusters(items), bounds=bounds)
-        total = self.total
+        metric = self.total
         examples, predictions = self._pairs(trial, items)
 
         def statistic(at: NDArray[np.intp]) -> float:
-            return total.total([examples[i] for i in at], [predictions[i] for i in at])
+            return total(metric, [examples[i] for i in at], [predictions[i] for i in at])
 
         return total_interval(statistic, len(items), self._clusters(items), bounds=bounds)
 

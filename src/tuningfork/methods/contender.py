@@ -19,9 +19,9 @@ from typing import Any, ClassVar, get_args
 
 from ..candidate import Candidate, Decoding, Function, Template, constraint_of
 from ..errors import DataError, TaskError, UnknownName
+from ..functions import load_function
 from ..method import Bench, Family, Method, Need, single
 from ..model import Adapter, Capability, Constraint
-from ..predict.function import load_function
 from ..predict.prompt import check_columns, columns_of
 from ..task import Kind, Message, Role, Task
 from .zero_shot import asking

@@ -144,7 +144,7 @@ def _bench(it: Race, trial: Trial, stage: Stage, meter: Meter) -> Bench:
         train=train,
         hold=it.split.hold,
         models=MeteredModels(tuple(it.capabilities), it.open_model, meter),
-        metric=it.metric,
+        metric=it.metric_asking(meter),
         left=left,
         seed=it.task.seed,
         rung=0 if stage == "race" else 1,

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from ..candidate import Candidate
-from ..errors import MethodError
 from ..log import Measured, Row, SplitName, Stage
-from ..metrics import Metric
-from ..model import Model
+from ..metrics import Metric, scores
+from ..model import Failure, Model, Usage
 from ..predict import predict
 from ..task import Example
 from .meter import Meter, MeteredModels
@@ -26,26 +25,26 @@ def measure(it: Race, trial: Trial, stage: Stage, split: SplitName, block: int, 
     if candidate is None or block in it.standing.measured.get(where, set()):
         return
     it.doing(f"{trial.name}: {split} block {block + 1}, {len(items)} items")
-    meter = Meter(it.plan.rates, float("inf"), float("inf"))
+    meter, judging = (Meter(it.plan.rates, float("inf"), float("inf")) for _ in range(2))
     models = MeteredModels(tuple(it.capabilities), it.open_model, meter)
     start = time.perf_counter()
     try:
-        rows = _rows(it, where, candidate, models, block, items)
+        rows = _rows(it.metric_asking(judging), where, candidate, models, block, items)
     except Exception as error:  # a candidate may hold the user's own function, or a model may break down
         why = f"It broke down on {split}: {type(error).__name__}: {error}"
-        it.leave(trial, "failed", why, detail=traceback.format_exc(), usage=spent(meter, start))
+        it.leave(trial, "failed", why, detail=traceback.format_exc(), usage={**spent(meter, start), **judged(judging)})
         return
-    scores = [row.score for row in rows if row.score is not None]
+    found = [row.score for row in rows if row.score is not None]
     event = Measured(
         trial=trial.name,
         candidate=where[1],
         split=split,
         block=block,
         items=len(rows),
-        failed=len(rows) - len(scores),
-        value=sum(scores) / len(scores) if scores else 0.0,
+        failed=len(rows) - len(found),
+        value=sum(found) / len(found) if found else 0.0,
         seconds=round(time.perf_counter() - start, 3),
-        usage=spent(meter, start),
+        usage={**spent(meter, start), **judged(judging)},
         seed=it.task.seed,
     )
     it.standing.add_rows(rows, event)
@@ -57,22 +56,28 @@ def spent(meter: Meter, start: float) -> dict[str, float]:
     return {**usage, "planned": round(meter.spent_seconds, 6), "wall": round(time.perf_counter() - start, 3)}
 
 
+def judged(meter: Meter) -> dict[str, float]:
+    """What a judge took, for the log: apart from what the candidate did. Nothing where none was asked."""
+    if meter.usage == Usage():
+        return {}
+    return {**{f"judge_{k}": v for k, v in asdict(meter.usage).items() if v}, "judge_planned": meter.spent_seconds}
+
+
 def _rows(
-    it: Race, where: Where, candidate: Candidate, models: Mapping[str, Model], block: int, items: Sequence[Example]
+    metric: Metric,
+    where: Where,
+    candidate: Candidate,
+    models: Mapping[str, Model],
+    block: int,
+    items: Sequence[Example],
 ) -> list[Row]:
     trial, name, split = where
+    predictions = list(predict(candidate, models, [e.inputs for e in items]))
     rows = []
-    for example, p in zip(items, predict(candidate, models, [e.inputs for e in items]), strict=True):
-        score = None if p.failure else _checked(it.metric, float(it.metric.item(example, p)))
-        failure = f"{p.failure.kind}: {p.failure.message}" if p.failure else None
+    for example, p, found in zip(items, predictions, scores(metric, items, predictions), strict=True):
+        score = None if isinstance(found, Failure) else found
+        failure = f"{found.kind}: {found.message}" if isinstance(found, Failure) else None
         rows.append(
             Row(trial, name, split, block, example.id, p.answer, score, p.confidence, failure, p.seconds, p.nats)
         )
     return rows
-
-
-def _checked(metric: Metric, score: float) -> float:
-    low, high = metric.range
-    if not low <= score <= high:  # also false for NaN
-        raise MethodError(f"The metric {metric.name} gave {score}, outside its range of {low} to {high}.")
-    return score

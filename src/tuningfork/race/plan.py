@@ -140,10 +140,11 @@ def make(
     skipped: Mapping[str, str],
     open_model: Callable[[str], Model],
     doing: Callable[[str], None],
+    judges: Sequence[str] = (),
 ) -> Plan:
-    """Probe the models that run and deal the budget."""
+    """Probe the models that run, and those that judge, and deal the budget."""
     names = dict.fromkeys(t.model for t in running if t.model)
-    helpers = [name for name in task.models if name not in names]
+    helpers = dict.fromkeys(name for name in (*task.models, *judges) if name not in names)
     rates: dict[str, Rates] = {}
     for name in [*names, *helpers]:
         doing(f"measuring the speed of {name}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..log import Noted
+from ..metrics import item_range
 from ..stats.sequential import still_in
 from ..task import Example
 from .measure import measure
@@ -43,7 +44,7 @@ def _begun(it: Race, block: int) -> bool:
 def _drop(it: Race, items: Sequence[Example]) -> None:
     """Those shown worse than the leader on these items leave, but for the best of each family. A failed item counts as
     the worst score here, where nothing is reported."""
-    low, high = it.metric.range
+    low, high = item_range(it.metric)
     sign = 1.0 if it.metric.higher_is_better else -1.0
     worst, bounds = (low, (low, high)) if sign > 0 else (high, (-high, -low))
     born = [t for t in it.trials if it.is_born(t, "race")]

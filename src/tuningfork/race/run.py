@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import DataError, TaskError
 from ..log import LOG_VERSION, Ended, Left, LogWriter, Noted, Resumed, RunLog, Started
 from ..method import Method
-from ..metrics import Metric
+from ..metrics import Asking, Metric
 from ..model import Capability, Model, OpenModel
 from ..probes import Probe
 from ..task import Example, Split, Task, plain_text
@@ -70,7 +70,8 @@ def race(
         standing.write(Resumed(now()))
     else:
         standing = Standing(LogWriter(folder), watch)
-        plan = _again(plan, running, skipped) if plan else plan_.make(task, split, running, skipped, bare, doing)
+        again = _again(plan, running, skipped) if plan else None
+        plan = again or plan_.make(task, split, running, skipped, bare, doing, _judges(metrics))
     on_plan(plan)
     it = Race(task, split, running, metrics, probes, opened, capabilities, plan, standing, doing, began, bare)
     if not resume:
@@ -83,6 +84,11 @@ def race(
     _end(it, cache)
     standing.writer.close()
     return RunLog.read(folder)
+
+
+def _judges(metrics: Sequence[Metric]) -> list[str]:
+    """The models that the metric which decides asks."""
+    return [metric.model for metric in metrics[:1] if isinstance(metric, Asking)]
 
 
 def _opener(open_model: OpenModel) -> OpenModel:
