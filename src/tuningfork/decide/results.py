@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from ..candidate import Prediction
 from ..log import Row, RunLog, SplitName
 from ..metrics import total
-from ..stats.intervals import Interval, mean_interval, total_interval
+from ..stats.intervals import FEW, Interval, mean_interval, total_interval
 from ..stats.paired import Difference, bootstrap_difference, difference
+from ..stats.ppi import Corrected, corrected_mean
 from ..task import Example, Target
+from .grades import Grades, read_grades
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +66,7 @@ class Results:
     kind: str
     metric: str
     labels: tuple[str, ...]
+    grades: Grades
     _intervals: dict[str, Interval | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -73,8 +77,9 @@ class Results:
         rows = {trial: {i: by_item[i] for i in items if i in by_item} for trial, by_item in found.items()}
         kept = {trial: by_item for trial, by_item in rows.items() if by_item}
         task, scale = log.started.task, scale_of(log)
+        grades = read_grades(log.folder, scale.low, scale.high)
         spec = str((task.get("metric") or [scale.metric])[0])
-        return cls(split, scale, items, kept, str(task.get("kind", "")), spec, tuple(task.get("labels") or ()))
+        return cls(split, scale, items, kept, str(task.get("kind", "")), spec, tuple(task.get("labels") or ()), grades)
 
     @cached_property
     def total(self) -> Total | None:
@@ -86,6 +91,30 @@ class Results:
             return None
         metric = open_metric(self.metric, self.labels)
         return metric if isinstance(metric, Total) else None
+
+    @cached_property
+    def people(self) -> frozenset[str]:
+        """The items on which people graded the answers of all trials here; none where these are too few to correct
+        by."""
+        graded = {
+            item for item in self.shared(list(self.rows)) if all(self._grade(t, item) is not None for t in self.rows)
+        }
+        return frozenset(graded) if len(graded) >= FEW else frozenset()
+
+    @property
+    def grading(self) -> str:
+        """What people's grades did, as a sentence; empty where there are none."""
+        if not self.grades:
+            return ""
+        if self.people:
+            return (
+                f"{self.scale.metric} is corrected by people's grades of {len(self.people)} items, so that values are"
+                " people's and not the judge's (prediction-powered inference)."
+            )
+        return (
+            f"People's grades are not used: fewer than {FEW} {self.split} items have one for the answers of all"
+            " candidates."
+        )
 
     def failed(self, trial: str) -> int:
         """How many items it failed on."""
@@ -102,6 +131,8 @@ class Results:
 
     def value(self, trial: str, items: Sequence[str]) -> float:
         """The metric over these items, all of them answered."""
+        if self.people:
+            return self._corrected(trial, items).interval.value
         if self.total is not None:
             return total(self.total, *self._pairs(trial, items))
         return sum(self._scores(trial, items)) / len(items)
@@ -119,6 +150,8 @@ class Results:
             return None
         better, worse = (a, b) if self.scale.higher_is_better else (b, a)
         bounds = (self.scale.low, self.scale.high)
+        if self.people:
+            return self._corrected_difference(better, worse, items)
         if self.total is None:
             left, right = self._scores(better, items), self._scores(worse, items)
             return difference(left, right, self._clusters(items), bounds=bounds)
@@ -137,6 +170,8 @@ class Results:
         if not items:
             return None
         bounds = (self.scale.low, self.scale.high)
+        if self.people:
+            return self._corrected(trial, items).interval
         if self.total is None:
             return mean_interval(self._scores(trial, items), self._clusters(items), bounds=bounds)
         metric = self.total
@@ -146,6 +181,27 @@ class Results:
             return total(metric, [examples[i] for i in at], [predictions[i] for i in at])
 
         return total_interval(statistic, len(items), self._clusters(items), bounds=bounds)
+
+    def _grade(self, trial: str, item: str) -> float | None:
+        return self.grades.get((item, self.rows[trial][item].answer))
+
+    def _corrected(self, trial: str, items: Sequence[str], other: str | None = None) -> Corrected:
+        """The mean of people's grades of a trial, or of what they are above another's, carried to all items by the
+        judge's."""
+        judged, bounds = self._scores(trial, items), (self.scale.low, self.scale.high)
+        people = [self._grade(trial, item) if item in self.people else None for item in items]
+        if other is not None:
+            judged = [a - b for a, b in zip(judged, self._scores(other, items), strict=True)]
+            theirs = [self._grade(other, item) for item in items]
+            people = [None if a is None or b is None else a - b for a, b in zip(people, theirs, strict=True)]
+            bounds = (bounds[0] - bounds[1], bounds[1] - bounds[0])
+        return corrected_mean(judged, people, bounds=bounds)
+
+    def _corrected_difference(self, better: str, worse: str, items: Sequence[str]) -> Difference:
+        found = self._corrected(better, items, worse)
+        value, n = found.interval.value, found.interval.n
+        p = 1.0 if not found.error and not value else 2 * NormalDist().cdf(-abs(value) / max(found.error, 1e-12))
+        return Difference(value, found.interval.low, found.interval.high, p, n, n * found.error**2 + value**2)
 
     def _scores(self, trial: str, items: Sequence[str]) -> list[float]:
         scores = [self.rows[trial][item].score for item in items]
