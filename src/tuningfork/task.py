@@ -124,13 +124,16 @@ class Sources:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column is what. `input` may name several; `id`, `group` and `cluster` are optional."""
+    """Which column is what. `input` may name several; `id`, `group` and `cluster` are optional. Where several labels
+    may hold, `separator` stands between them in the target, or `flags` are 0/1 columns, a label each, in its place."""
 
     input: tuple[str, ...]
     target: str
     id: str | None = None
     group: str | None = None
     cluster: str | None = None
+    separator: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tuningfork.errors import UnknownName
 
 SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 
-NO_ENTRY = {"methods": {"contender", "tuning"}, "metrics": {"function"}, "probes": set()}
+NO_ENTRY = {"methods": {"contender", "one_vs_rest", "tuning", "yes_no"}, "metrics": {"function"}, "probes": set()}
 """Files that are no entry of their room's menu: contenders and functions are the user's own."""
 
 

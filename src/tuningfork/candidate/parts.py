@@ -99,7 +99,8 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Single:
-    """One model and how it is used. `labels` empty: free text. `words[i]` is what the model says for `labels[i]`."""
+    """One model and how it is used. `labels` empty: free text. `words[i]` is what the model says for `labels[i]`.
+    Where labels are not `exclusive`, any number of them may hold: an answer is a set (`task.set_text`)."""
 
     model: str
     labels: tuple[str, ...] = ()
@@ -113,6 +114,7 @@ class Single:
     answer_by: AnswerBy = "score"
     overlong: Overlong = "fail"
     passages: Passages | None = None
+    exclusive: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ How much goes where:
   choose on. What is left, never fewer than half of them, is train.
 
 For classification every share is taken from every label, to within one row, and every label keeps a row in train before
-any other part gets one. Rows that belong together (a `cluster` column, near-duplicates) stay on one side; that comes
-before the exact shares, which hold for rows that stand alone. dev and hold come in a random order, so that any first
-part of them is a fair sample.
+any other part gets one; where rows have several labels, that is said of the rarest label of each. Rows that belong
+together (a `cluster` column, near-duplicates) stay on one side; that comes before the exact shares, which hold for rows
+that stand alone. dev and hold come in a random order, so that any first part of them is a fair sample.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from ..errors import DataError
 from ..task import Example, Split, Task
-from .load import Dataset
+from .load import Dataset, labels_of
 
 TEST_SHARE, TEST_LEAST, TEST_MOST, TEST_MOST_SHARE = 0.30, 50, 2000, 0.40
 DEV_SHARE, DEV_MOST = 0.25, 500
@@ -37,7 +37,7 @@ def deal(task: Task, dataset: Dataset) -> Split:
     rng = random.Random(f"deal {task.seed}")
     rows = _clustered(dataset)
     train, notes = rows[: len(dataset.train)], list(dataset.notes)
-    strata = _strata(task)
+    strata = _strata(task, train)
     if dataset.test is not None:
         test = rows[len(dataset.train) :]
         train = _without_repeats(dataset, train, strata, notes)
@@ -47,8 +47,15 @@ def deal(task: Task, dataset: Dataset) -> Split:
     return Split(kept, hold, dev, tuple(test), dataset.unlabelled, dataset.documents, tuple(notes))
 
 
-def _strata(task: Task) -> Callable[[Example], str]:
-    return (lambda example: example.answer) if task.kind == "classification" else (lambda _: "")
+def _strata(task: Task, rows: Sequence[Example]) -> Callable[[Example], str]:
+    """What every share is taken from: the label; of several labels the rarest, so that the rare ones, which chance
+    would part badly, come to every side (what iterative stratification begins with: Sechidis et al. 2011)."""
+    if task.kind == "classification":
+        return lambda example: example.answer
+    if task.kind == "generation":
+        return lambda _: ""
+    counts = Counter(label for row in rows for label in labels_of(row))
+    return lambda example: min(labels_of(example), key=lambda label: (counts[label], label), default="")
 
 
 def _clustered(dataset: Dataset) -> tuple[Example, ...]:

@@ -80,6 +80,9 @@ def auto(task: Task, n_train: int) -> tuple[str, ...]:
     short race would have too little time for each of many trainings; a longer one tries more roads.
     """
     tuned = _tuned(task) if n_train >= 16 else ()
+    if task.kind == "multilabel":
+        asked_each = ("zero_shot", "zero_shot+calibrate", "few_shot", "few_shot+calibrate")
+        return ("majority", "head", *asked_each, *("lora" for _ in tuned[:1]))
     if task.kind != "classification":
         return ("zero_shot", "few_shot", "nearest_shots", *tuned)
     asked = ("zero_shot", "few_shot", "nearest_shots")

@@ -71,6 +71,7 @@ class YourFunction(_Yours):
     folder: str
 
     needs: ClassVar[frozenset[Need]] = frozenset()
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "multilabel", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         return Function(self.path, self.folder, bench.task.labels)

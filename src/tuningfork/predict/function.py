@@ -1,4 +1,4 @@
-"""The user's own `module:function`, asked one input at a time.
+"""The user's own `module:function`, asked one input at a time. A list of labels is an answer of several.
 
 An exception, or a return value that is no answer, fails that one item with the reason and leaves its neighbours alone.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from ..candidate import Function, Prediction
 from ..functions import load_function, on_path
 from ..model import Failure
-from ..task import Inputs, plain_text
+from ..task import Inputs, plain_text, set_text
 
 
 def answerer(candidate: Function) -> Callable[[Sequence[Inputs]], list[Prediction]]:
@@ -32,10 +32,14 @@ def _answer(call: Callable[[dict[str, str]], Any], inputs: Inputs, candidate: Fu
         return _failed("raised", f"{candidate.path} raised {type(error).__name__}: {error}")
     said = reply if isinstance(reply, dict) else {"answer": reply}
     answer, confidence = said.get("answer"), said.get("confidence")
+    if isinstance(answer, list | tuple | set | frozenset) and all(isinstance(label, str) for label in answer):
+        unknown, answer = sorted(set(answer) - set(candidate.labels)), set_text(answer)
+    else:
+        unknown = [answer] if candidate.labels and answer not in candidate.labels else []
     if not isinstance(answer, str):
         return _failed("no answer", f"{candidate.path} returned {reply!r:.80}, not a str or a dict with `answer`.")
-    if candidate.labels and answer not in candidate.labels:
-        return _failed("unknown label", f"{candidate.path} answered {answer!r:.80}, which is no label of the task.")
+    if unknown:
+        return _failed("unknown label", f"{candidate.path} answered {unknown[0]!r:.80}, which is no label of the task.")
     try:
         sure = None if confidence is None else float(confidence)
     except (TypeError, ValueError):
