@@ -36,6 +36,7 @@ FindBlob = Callable[[str], Blob]
 TYPES: Mapping[str, type] = {cls.__name__.lower(): cls for cls in (Single, Constant, Function, Steps, Cascade, Vote)}
 LATER = {
     Single: ("overlong", "passages", "exclusive"),
+    Function: ("exclusive",),
     Adapter: ("under",),
     Nearest: ("by", "diversity"),
     Calibration: ("scale",),

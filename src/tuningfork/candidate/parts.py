@@ -129,11 +129,13 @@ class Constant:
 @dataclass(frozen=True)
 class Function:
     """The user's own `module:function`, called with a dict of inputs. It returns a str, or a dict with `answer`
-    and optionally `confidence`. `folder` is where its module is looked for."""
+    and optionally `confidence`; where labels are not `exclusive`, the answer is a list of them. `folder` is where its
+    module is looked for."""
 
     path: str
     folder: str = "."
     labels: tuple[str, ...] = ()
+    exclusive: bool = True
 
 
 @dataclass(frozen=True)

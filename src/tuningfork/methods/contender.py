@@ -74,7 +74,7 @@ class YourFunction(_Yours):
     kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "multilabel", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        return Function(self.path, self.folder, bench.task.labels)
+        return Function(self.path, self.folder, bench.task.labels, bench.task.kind != "multilabel")
 
 
 def open_contender(spec: str, task: Task) -> Method:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Numbers = NDArray[np.int64]
 
 Known = Sequence[Example]
 MANY_LABELS = 20
@@ -66,7 +67,7 @@ class FitHead:
         hold, held = _features(embed, choose)
         train, learnt = _features(embed, _sample(learn, self.most, bench.seed))
         if len({example.answer for example in learnt}) < 2:
-            text = f"Features of {len(learnt)} train examples were had, with fewer than two answers among them."
+            text = f"Features of {len(learnt)} train examples were had, with fewer than two labels among them."
             raise MethodError(text)
         centre, spread = np.zeros(train.shape[1]), np.ones(train.shape[1])
         if not plain:
@@ -107,12 +108,15 @@ class FitHead:
         return weight, bias, Calibration((threshold,) * len(labels))
 
     def _reading(self, start: Single, bench: Bench) -> Single:
-        """An encoder reads the plain input, a model that answers reads the prompt."""
+        """An encoder reads the plain input, a model that answers reads the prompt: one that asks about no label, where
+        each would be asked about by itself."""
         if bench.models[start.model].capabilities & {"score", "generate"}:
+            if not start.exclusive:
+                return replace(start, prompt=default_template(bench.task.with_(kind="generation")), shots=())
             return replace(start, prompt=start.prompt or default_template(bench.task))
         return replace(start, prompt=None, shots=())
 
-    def _choose(self, x: Array, y: Array, hold: Array, hold_y: Array, labels: int, seed: int) -> float:
+    def _choose(self, x: Array, y: Numbers, hold: Array, hold_y: Numbers, labels: int, seed: int) -> float:
         """The strength (scikit-learn's C) of best accuracy, then log-probability; ties go to the stronger penalty."""
         import numpy as np
 
@@ -161,7 +165,7 @@ def _features(
     return features, known
 
 
-def _fit(x: Array, y: Array, strength: float, tolerance: float = 1e-4) -> Any:
+def _fit(x: Array, y: Numbers, strength: float, tolerance: float = 1e-4) -> Any:
     """A fitted classifier. `tolerance` is on the gradient: 1e-3 is near enough to compare strengths by."""
     from warnings import catch_warnings, simplefilter
 
@@ -173,7 +177,7 @@ def _fit(x: Array, y: Array, strength: float, tolerance: float = 1e-4) -> Any:
         return LogisticRegression(C=strength, max_iter=1000, tol=tolerance).fit(x, y)
 
 
-def _quality(fitted: Any, x: Array, y: Array) -> tuple[float, float]:
+def _quality(fitted: Any, x: Array, y: Numbers) -> tuple[float, float]:
     import numpy as np
 
     nats = fitted.predict_log_proba(x)  # (n, classes)

@@ -25,9 +25,10 @@ CHUNK = 25
 def shots(start: Single, examples: Sequence[Example], random: Random, most: int) -> list[Shot]:
     """At most `most` demonstrations, as many of yes as of no, over the labels in turn."""
     words = dict(zip(start.labels, start.words, strict=True))
-    order, pool = random.sample(list(words), len(words)), random.sample(list(examples), len(examples))
-    having = {label: iter([e for e in pool if label in sets(e)]) for label in order}
-    lacking = {label: iter([e for e in pool if label not in sets(e)]) for label in order}
+    order = random.sample(list(words), len(words))
+    pools = {label: random.sample(list(examples), len(examples)) for label in order}
+    having = {label: iter([e for e in pool if label in sets(e)]) for label, pool in pools.items()}
+    lacking = {label: iter([e for e in pool if label not in sets(e)]) for label, pool in pools.items()}
     shown: list[Shot] = []
     for _ in range(most):
         for label in order:

@@ -1,4 +1,5 @@
-"""The user's own `module:function`, asked one input at a time. A list of labels is an answer of several.
+"""The user's own `module:function`, asked one input at a time: it gives a label, a text, or a list of labels where
+several may hold.
 
 An exception, or a return value that is no answer, fails that one item with the reason and leaves its neighbours alone.
 """
@@ -11,7 +12,7 @@ from typing import Any
 from ..candidate import Function, Prediction
 from ..functions import load_function, on_path
 from ..model import Failure
-from ..task import Inputs, plain_text, set_text
+from ..task import Inputs, plain_text, set_of, set_text
 
 
 def answerer(candidate: Function) -> Callable[[Sequence[Inputs]], list[Prediction]]:
@@ -32,19 +33,25 @@ def _answer(call: Callable[[dict[str, str]], Any], inputs: Inputs, candidate: Fu
         return _failed("raised", f"{candidate.path} raised {type(error).__name__}: {error}")
     said = reply if isinstance(reply, dict) else {"answer": reply}
     answer, confidence = said.get("answer"), said.get("confidence")
-    if isinstance(answer, list | tuple | set | frozenset) and all(isinstance(label, str) for label in answer):
-        unknown, answer = sorted(set(answer) - set(candidate.labels)), set_text(answer)
-    else:
-        unknown = [answer] if candidate.labels and answer not in candidate.labels else []
+    if not candidate.exclusive:
+        answer = _set(answer)
     if not isinstance(answer, str):
         return _failed("no answer", f"{candidate.path} returned {reply!r:.80}, not a str or a dict with `answer`.")
-    if unknown:
+    unknown = sorted((set_of(answer) if not candidate.exclusive else {answer}) - set(candidate.labels))
+    if candidate.labels and unknown:
         return _failed("unknown label", f"{candidate.path} answered {unknown[0]!r:.80}, which is no label of the task.")
     try:
         sure = None if confidence is None else float(confidence)
     except (TypeError, ValueError):
         return _failed("no answer", f"{candidate.path} returned the confidence {confidence!r:.80}, which is no number.")
     return Prediction(answer, confidence=sure)
+
+
+def _set(answer: Any) -> Any:
+    """A list of labels, or a text that stands for one, as the text that stands for it everywhere; else as it is."""
+    if isinstance(answer, list | tuple | set | frozenset) and all(isinstance(label, str) for label in answer):
+        return set_text(answer)
+    return set_text(set_of(answer)) if isinstance(answer, str) else answer
 
 
 def _failed(kind: str, message: str) -> Prediction:
