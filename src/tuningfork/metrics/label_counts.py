@@ -47,7 +47,7 @@ class _Counted:
     range = (0.0, 1.0)
     higher_is_better = True
     kinds = LABELS
-    races_on = "F1 of the item's two sets; right or wrong for one label"
+    races_on = "right or wrong; of sets their F1"
 
     def item(self, example: Example, prediction: Prediction) -> float:
         return f1(*sets(example, prediction))
@@ -88,7 +88,7 @@ class BalancedAccuracy(MacroRecall):
 
 
 class MicroF1(_Counted):
-    """F1 over all labels' decisions together; of one label an item that is accuracy."""
+    """F1 over all labels' decisions together; with one label an item that is accuracy."""
 
     name = "micro_f1"
 
