@@ -5,7 +5,7 @@ and a number of people's grades among 500 items that the judge graded all. In ea
 the true mean must be at least 93%. Beside it stands what the judge is worth: how many grades of people alone would have
 told as much. numpy and our own statistics only; ends with exit code 1 where a setting falls short.
 
-python benchmarks/judge.py            2,000 draws a setting, about two minutes
+python benchmarks/judge.py            2,000 draws a setting, a minute or two; keeps results/judge.json
 python benchmarks/judge.py --quick    300 draws, and 90% will do: noise alone moves a share by 4 points
 """
 
@@ -15,13 +15,16 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tuningfork.stats.ppi import corrected_mean
 
+HERE = Path(__file__).parent
 ITEMS = 500
 PEOPLE = (15, 30, 60, 150)
 LEVELS = (0.1, 0.3, 0.5, 0.8, 0.95)
@@ -85,7 +88,7 @@ def coverage(setting: Setting, draws: int, seed: int = 0) -> tuple[float, float]
     holds, worth = 0, []
     for _ in range(draws):
         graded, judged = setting.draw(rng)
-        people = [float(grade) if i < setting.people else None for i, grade in enumerate(graded)]
+        people = [*graded[: setting.people].tolist(), *[None] * (ITEMS - setting.people)]
         found = corrected_mean(judged.tolist(), people, bounds=setting.bounds)
         holds += found.interval.low <= setting.truth <= found.interval.high
         worth.append(found.plain_people / setting.people)
@@ -108,9 +111,11 @@ def main() -> None:
         print(f"{judge:10} {len(own):8} {min(held):15.3f} {np.mean(held):6.3f} {worth:15.2f}")
     least = min(float(row["coverage"]) for row in rows)
     print(f"{sum(bool(row['holds']) for row in rows)} of {len(rows)} settings hold; least {least:.3f}, goal {goal:.2f}")
-    print(
-        json.dumps({"benchmark": "judge", "quick": quick, "draws": draws, "goal": goal, "least": least, "rows": rows})
-    )
+    about = {"benchmark": "judge", "quick": quick, "draws": draws, "goal": goal, "least": least}
+    text = json.dumps({**about, "versions": {"numpy": np.__version__, "scipy": version("scipy")}, "rows": rows})
+    if not quick:
+        (HERE / "results" / "judge.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
     raise SystemExit(0 if all(row["holds"] for row in rows) else 1)
 
 

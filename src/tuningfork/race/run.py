@@ -70,7 +70,7 @@ def race(
         standing.write(Resumed(now()))
     else:
         standing = Standing(LogWriter(folder), watch)
-        again = _again(plan, running, skipped) if plan else None
+        again = _again(plan, running, skipped, _judges(metrics)) if plan else None
         plan = again or plan_.make(task, split, running, skipped, bare, doing, _judges(metrics))
     on_plan(plan)
     it = Race(task, split, running, metrics, probes, opened, capabilities, plan, standing, doing, began, bare)
@@ -128,9 +128,9 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=list)
 
 
-def _again(plan: Plan, running: Sequence[Trial], skipped: Mapping[str, str]) -> Plan:
+def _again(plan: Plan, running: Sequence[Trial], skipped: Mapping[str, str], judges: Sequence[str]) -> Plan:
     """An earlier plan for the trials of this race. Raises DataError when it has no rates for one of their models."""
-    unknown = sorted({trial.model for trial in running if trial.model} - set(plan.rates))
+    unknown = sorted({*judges, *(trial.model for trial in running if trial.model)} - set(plan.rates))
     if unknown:
         raise DataError(
             f"The plan to repeat was made for {' and '.join(plan.rates) or 'no model'}, not for"
