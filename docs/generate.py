@@ -71,15 +71,19 @@ def menus() -> Iterator[str]:
     yield ""
     yield "## Metrics"
     yield ""
-    yield "The first one named decides; the others are shown."
+    yield "The first one named decides. Where a value is no mean of items (macro F1), the brackets say what a race goes"
+    yield "by item by item; the value itself is taken over all of them. Settings stand in brackets,"
+    yield "`numeric(tolerance=0.01)`; a function of your own is `module:function` ([how](task-file.md#metrics))."
     yield ""
-    yield "| name | range | better | what it is |"
-    yield "|---|---|---|---|"
+    yield "| name | for | range | better | what it is |"
+    yield "|---|---|---|---|---|"
     for name in metrics.MENU:
         metric = metrics.open_metric(name)
         low, high = metric.range
         better = "higher" if metric.higher_is_better else "lower"
-        yield f"| `{metric.name}` | {low:g} to {high:g} | {better} | {_first_line(metric)} |"
+        kinds, by_item = ", ".join(sorted(metrics.kinds_of(metric))), getattr(metric, "races_on", "")
+        about = _first_line(metric) + (f" (Item by item: {by_item}.)" if by_item else "")
+        yield f"| `{metric.name}` | {kinds} | {low:g} to {high:g} | {better} | {about} |"
     yield ""
     yield "## Models"
     yield ""

@@ -104,6 +104,7 @@ FULL = Single(
     Adapter.of("base", {"adapter_model.safetensors": b"w"}), Head(Blob.of(b"h")), Calibration((0.5, -0.5)),
 )  # fmt: skip
 OTHER: dict[str, Any] = {
+    "exclusive": False,
     "model": "n", "labels": ("a", "c"), "words": ("a", "c"), "prompt": None, "shots": (), "adapter": None,
     "head": Head(Blob.of(b"h2")), "calibration": Calibration((0.5, -0.4)), "decoding": Decoding(1), "answer_by": "head",
     "overlong": "keep_end", "passages": Passages(Blob.of(b"[]"), "", None, 3, "bm25"),

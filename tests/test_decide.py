@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tuningfork.candidate import Constant, Function, Single
 from tuningfork.decide import Verdict, decide
+from tuningfork.errors import DataError, NoScore, TaskError
 from tuningfork.log import (
     Ended,
     Finalists,
@@ -583,3 +585,63 @@ def test_any_log_has_a_verdict(tmp_path_factory: Any, tables: list[list[Any]], o
         told = [c["b"] for c in found["comparisons"] if c["low"] > 0 and c["p_adjusted"] < 0.05]
         assert not set(told) & set(found["indistinguishable"])
     assert found["sentence"] and json.dumps(found)
+
+
+JUDGED = {"name": "judge", "range": [1, 5], "higher_is_better": True}
+
+
+def graded(log: Log, items: int) -> dict[str, Trial]:
+    """Two trials: the judge likes b's answers most, people a's by a whole grade. `items` of each were graded."""
+    rng = random.Random(0)
+    people = [rng.choice([3.0, 4.0, 5.0]) for _ in range(200)]
+    log.metric, log.task = JUDGED, {"metric": ["judge(model=m)"], "kind": "generation"}
+    log.folder.mkdir()
+    lines = [
+        {"item": f"test{i}", "answer": name, "grade": people[i] - (name == "b")} for i in range(items) for name in "ab"
+    ]
+    (log.folder / "grades.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    judged = {"a": [grade - 0.5 for grade in people], "b": [min(5.0, grade + 0.1) for grade in people]}
+    return {f"{name}@m": Trial(scores, answers=[name] * 200, family="prompt") for name, scores in judged.items()}
+
+
+def test_peoples_grades_correct_a_judge(log: Log) -> None:
+    verdict = log.decide(graded(log, 40))
+    best, other = row(verdict, "a@m")["test"], row(verdict, "b@m")["test"]
+    assert verdict.best == "a@m" and best["value"] - other["value"] == pytest.approx(1.0, abs=0.05)
+    difference = verdict.comparisons[0]
+    assert 0.5 < difference["low"] < 1 < difference["high"]  # what 40 grades leave unseen
+    assert "corrected by people's grades of 40 items" in verdict.sentence
+
+
+def test_without_enough_grades_the_judge_stands_alone_and_that_is_said(log: Log) -> None:
+    verdict = log.decide(graded(log, 9))
+    assert verdict.best == "b@m" and "grades are not used: fewer than 10 test items" in verdict.sentence
+
+
+@pytest.mark.parametrize("line", ["{", '{"item": "test0", "answer": "a", "grade": 6}', '{"item": "test0", "grade": 3}'])
+def test_a_line_that_is_no_grade_is_told_by_its_number(log: Log, line: str) -> None:
+    made = log.write({"a@m": Trial(some(20, 10))})
+    (log.folder / "grades.jsonl").write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"grades.jsonl, line 2 is no grade"):
+        decide(made)
+
+
+def test_a_total_out_of_its_range_is_told(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuningfork.metrics.mcc.Mcc.total", lambda *_: math.nan)
+    log.metric = {"name": "mcc", "range": [-1, 1], "higher_is_better": True}
+    with pytest.raises(TaskError, match="metric mcc gave nan over 20 items"):
+        log.decide({"a@m": Trial(some(20, 10), answers=["a"] * 20)})
+
+
+def test_a_users_function_is_not_needed_again(log: Log) -> None:
+    log.metric = {"name": "points", "range": [0, 10], "higher_is_better": True}
+    log.task = {"metric": ["gone:points"]}
+    verdict = log.decide({"a@m": Trial([7.0, 9.0] * 30)})
+    assert row(verdict, "a@m")["test"]["value"] == 8.0
+
+
+def test_a_total_that_needs_settings_and_labels_is_opened_with_them(log: Log) -> None:
+    log.metric = {"name": "perplexity", "range": [1, 4.8e8], "higher_is_better": False}
+    log.task = {"metric": ["perplexity"], "labels": ["a", "b"]}
+    with pytest.raises(NoScore, match="perplexity needs the probability"):  # these rows hold none
+        log.decide({"a@m": Trial([0.1] * 20)})

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import DataError, TaskError
+from .errors import DataError, TaskError, UserError
 from .log import Ended, Event, RunLog, TestOpened
 from .runs import Run, runs_of
 from .task import Example, Split, Task
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .race.plan import Plan
 
 Watch = Callable[[Event], None]
+TRIED = 20
+"""Rows of each file that a metric is tried on before a race."""
 Doing = Callable[[str], None]
 OnPlan = Callable[["Plan"], None]
 PROBES = ("latency", "consistency", "forgetting", "size")
@@ -174,13 +176,17 @@ class Examined:
 
 
 def examine(task: Task) -> Examined:
-    """Read the data, look it over, and deal it out where nothing stands in the way."""
+    """Read the data, look it over, and deal it out where nothing stands in the way. Raises TaskError for a metric that
+    does not fit the kind of task."""
     from .data.check import check
     from .data.folds import deal_out
     from .data.load import load
+    from .metrics import must_fit, open_metric
 
+    for name in task.metrics:
+        must_fit(open_metric(name, task.labels, task.folder), task.kind)
     dataset = load(task)
-    findings = check(task, dataset)
+    findings = (*_metric_faults(task, dataset), *check(task, dataset))
     blocked = any(finding.level == "error" for finding in findings)
     return Examined(task, dataset, findings, None if blocked else deal_out(task, dataset))
 
@@ -228,7 +234,7 @@ class Prepared:
                         name: apis.open(name).capabilities if is_endpoint(name) else capabilities(name)
                         for name in self.task.models
                     },
-                    metrics=[open_metric(name) for name in self.task.metrics],
+                    metrics=[open_metric(name, self.task.labels, self.task.folder) for name in self.task.metrics],
                     task_data=task_to_dict(self.task),
                     probes=[open_probe(name) for name in PROBES],
                     watch=watch or _ignore,
@@ -342,12 +348,10 @@ def _new_folder(runs: Path, name: str) -> Path:
 
 def completed(examined: Examined) -> Task:
     """The task with what its file may leave to its examples: metrics and labels."""
-    from .metrics import defaults_for, open_metric
+    from .metrics import defaults_for
 
     task = examined.task
     metrics = task.metrics or defaults_for(task.kind, examined.dataset.train)
-    for name in metrics:
-        open_metric(name)  # an unknown name is told before anything is spent
     return task.with_(metrics=metrics, labels=task.labels or examined.dataset.labels)
 
 
@@ -371,6 +375,22 @@ def _questions(task: Task, split: Split) -> list[ScoreRequest]:
     template, words = default_template(task), words_of(task.labels)
     few = split.train[:QUESTIONS] if task.kind == "classification" else ()
     return [ScoreRequest(render(template, example.inputs), words) for example in few]
+
+
+def _metric_faults(task: Task, dataset: Dataset) -> Iterator[Finding]:
+    """What a metric finds wrong with targets, or with itself: a few of them are scored as if they were answers."""
+    from .candidate import Prediction
+    from .data.check import Finding
+    from .metrics import Asking, open_metric, scores
+
+    for spec in task.metrics:
+        metric = open_metric(spec, task.labels or dataset.labels, task.folder)
+        for example in () if isinstance(metric, Asking) else (*dataset.train[:TRIED], *(dataset.test or ())[:TRIED]):
+            try:
+                scores(metric, [example], [Prediction(example.answer)])
+            except UserError as error:
+                yield Finding("error", str(error), "metric")
+                break
 
 
 def _plan_of(folder: Path) -> Plan:

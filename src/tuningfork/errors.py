@@ -9,6 +9,7 @@ TuningforkError
 │   └── ModelError       a model that can't be had: no index, wrong checksum, not a model folder
 ├── MethodError          a method can't do its work on this task: it fails, the race goes on
 │   └── TrainingFailed   a training ended without weights; what it cost, and its curve
+├── NoScore              a metric can say nothing of one answer: it counts as failed, with the reason
 └── BudgetSpent          a metered model was called past its share
 
 Anything else that reaches the top is a bug of ours: traceback, exit 1.
@@ -79,6 +80,14 @@ class TrainingFailed(MethodError):
     def __init__(self, message: str, cost: Any = None) -> None:
         super().__init__(message)
         self.cost = cost
+
+
+class NoScore(TuningforkError):
+    """A metric can say nothing of one answer. `kind` is a short word to count by."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class BudgetSpent(TuningforkError):

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from .candidate import Candidate, Constant, Prediction, Single
 from .errors import BudgetSpent, MethodError
-from .metrics import Metric
-from .model import Capability, Model
+from .metrics import Metric, item_range, scores
+from .model import Capability, Failure, Model
 from .predict import predict
 from .stats.sequential import still_in
 from .task import Example, Kind, Task
@@ -97,9 +97,9 @@ class Bench:
         """
         if not candidates:
             raise ValueError("pick needs at least one candidate")
-        low, high = self.metric.range
+        low, high = item_range(self.metric)
         bounds = (low, high) if self.metric.higher_is_better else (-high, -low)
-        scores: list[list[float]] = [[] for _ in candidates]
+        known: list[list[float]] = [[] for _ in candidates]
         alive = [True] * len(candidates)
         for begin in range(0, len(self.hold), block):
             if sum(alive) == 1:
@@ -109,22 +109,22 @@ class Bench:
                 found = [self._item_scores(c, items) if alive[i] else [] for i, c in enumerate(candidates)]
             except BudgetSpent:
                 break
-            scores = [old + new for old, new in zip(scores, found, strict=True)]
-            alive = still_in(scores, alive, bounds, alpha)
-        means = [sum(s) / len(s) if s and alive[i] else float("-inf") for i, s in enumerate(scores)]
+            known = [old + new for old, new in zip(known, found, strict=True)]
+            alive = still_in(known, alive, bounds, alpha)
+        means = [sum(s) / len(s) if s and alive[i] else float("-inf") for i, s in enumerate(known)]
         return candidates[max(range(len(candidates)), key=lambda i: (means[i], -i))]
 
     def _item_scores(self, candidate: Candidate, items: Sequence[Example]) -> list[float]:
         return self.scores(items, predict(candidate, self.models, [item.inputs for item in items]))
 
     def scores(self, items: Sequence[Example], predictions: Iterable[Prediction]) -> list[float]:
-        """The item scores by which methods choose: higher is better, a failed item has the worst one."""
-        low, high = self.metric.range
+        """The item scores by which methods choose: higher is better; an item that failed, or can't be scored, has the
+        worst one."""
+        low, high = item_range(self.metric)
         sign = 1.0 if self.metric.higher_is_better else -1.0
         worst = low if self.metric.higher_is_better else high
-        return [
-            sign * (worst if p.failure else self.metric.item(e, p)) for e, p in zip(items, predictions, strict=True)
-        ]
+        found = scores(self.metric, items, list(predictions))
+        return [sign * (worst if isinstance(score, Failure) else score) for score in found]
 
 
 @runtime_checkable

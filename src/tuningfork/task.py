@@ -8,7 +8,9 @@ examples dealt out once, by seed. Nothing here reads a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -63,6 +65,24 @@ Target = str | frozenset[str] | tuple[str, ...]
 """A label or a text, a set of labels (multilabel), or several acceptable texts."""
 
 
+def set_text(labels: Iterable[str]) -> str:
+    """A set of labels as the one text that stands for it everywhere: sorted and joined by `; `, empty for none. Where a
+    label would not survive that (it holds a semicolon), a JSON list. `set_of` reads it back."""
+    names = sorted(set(labels))
+    plain = all(name and name == name.strip() and ";" not in name and not name.startswith("[") for name in names)
+    return "; ".join(names) if plain else json.dumps(names, ensure_ascii=False)
+
+
+def set_of(text: str) -> frozenset[str]:
+    """The set of labels that a `set_text` stands for."""
+    if text.startswith("["):
+        with suppress(ValueError, RecursionError):
+            found = json.loads(text)
+            if isinstance(found, list) and all(isinstance(name, str) for name in found):
+                return frozenset(found)
+    return frozenset(filter(None, (part.strip() for part in text.split(";"))))
+
+
 @dataclass(frozen=True)
 class Example:
     """One labelled (or, with `target=None`, unlabelled) row."""
@@ -81,9 +101,11 @@ class Example:
 
     @property
     def answer(self) -> str:
-        """The target as one text: the label, the text, or the first of several acceptable texts."""
+        """The target as one text: the label, the text, the first of several acceptable texts, a set by `set_text`."""
         if isinstance(self.target, str):
             return self.target
+        if isinstance(self.target, frozenset):
+            return set_text(self.target)
         if isinstance(self.target, tuple) and self.target:
             return self.target[0]
         raise TypeError(f"example {self.id!r} has no single answer: its target is {self.target!r}")
@@ -102,13 +124,16 @@ class Sources:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column is what. `input` may name several; `id`, `group` and `cluster` are optional."""
+    """Which column is what. `input` may name several; `id`, `group` and `cluster` are optional. Where several labels
+    may hold, `separator` stands between them in the target, or `flags` are 0/1 columns, a label each, in its place."""
 
     input: tuple[str, ...]
     target: str
     id: str | None = None
     group: str | None = None
     cluster: str | None = None
+    separator: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def test_a_prompt_that_is_never_reached_is_not_said_to_be_overtaken(log: Log) ->
 
 def test_curves_of_a_metric_where_lower_is_better(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     log.metric = {"name": "loss", "range": [0, 1], "higher_is_better": False}
-    monkeypatch.setattr("tuningfork.metrics.open_metric", lambda name: object())
+    monkeypatch.setattr("tuningfork.metrics.open_metric", lambda name, labels: object())
     made = log.write({"lora@m": Trial(some(100, 20), some(100, 20))})
     ahead = answers_of(with_rungs(made, {"lora@m": [(100, 0.5), (200, 0.3)]}))["more_data"]["curves"][0]["next"]
     assert ahead["low"] <= ahead["value"] <= 0.2 <= ahead["high"]

@@ -23,7 +23,7 @@ from tuningfork.model import Adapter, Failure, Model, Recipe, TuneItem
 from tuningfork.models.fake import FakeModel
 from tuningfork.predict import predict
 from tuningfork.predict.prompt import default_template, words_of
-from tuningfork.task import Columns, Example, Kind, Message, Prompt, Sources, Task
+from tuningfork.task import Columns, Example, Kind, Message, Prompt, Sources, Task, set_of
 
 LABELS = ("billing_team", "bugs", "ideas")
 TEXTS = {
@@ -70,7 +70,7 @@ PLENTY = Share(10**9, 10**9, 1e6)
 
 
 def task(kind: Kind = "classification") -> Task:
-    labels = LABELS if kind == "classification" else ()
+    labels = () if kind == "generation" else LABELS
     return Task("t", kind, Sources("x"), Columns(("text",), "label"), "Which team?", labels, ("accuracy",))
 
 
@@ -79,8 +79,16 @@ def examples(kind: Kind, begin: int, count: int) -> tuple[Example, ...]:
     for number in range(begin, begin + count):
         label = LABELS[number % 3]
         text = TEXTS[label].format(number, "abcdefg"[number % 7])
-        made.append(Example(f"e{number}", {"text": text}, label if kind == "classification" else f'{{"n": {number}}}'))
+        targets = {"classification": label, "multilabel": some_of(number), "generation": f'{{"n": {number}}}'}
+        if kind == "multilabel":
+            text = " and ".join(TEXTS[name].format(number, "here") for name in sorted(some_of(number))) or "nothing"
+        made.append(Example(f"e{number}", {"text": text}, targets[kind]))
     return tuple(made)
+
+
+def some_of(number: int) -> frozenset[str]:
+    """None, one or two labels."""
+    return frozenset(label for i, label in enumerate(LABELS) if (number + i) % 4 < number % 3)
 
 
 class Metered:
@@ -123,7 +131,7 @@ def bench(
         "fake": Metered(make("fake"), tokens),
         "fake-encoder": Metered(make("fake-encoder", kind="encoder"), tokens),
     }
-    metric = "accuracy" if kind == "classification" else "field_f1"
+    metric = {"classification": "accuracy", "multilabel": "samples_f1", "generation": "field_f1"}[kind]
     about = {"train": examples(kind, 0, 30), "hold": examples(kind, 30, 9)} | about
     about = {"unlabelled": examples(kind, 40, 12), "known": known(kind), "documents": DOCUMENTS} | about
     return Bench(
@@ -141,7 +149,7 @@ def known(kind: Kind) -> tuple[Known, ...]:
     err on different inputs."""
     labels = task(kind).labels
     shots = [Shot(tuple(e.inputs.items()), e.answer.replace("_", " ")) for e in examples(kind, 0, 15)]
-    by = "score" if kind == "classification" else "generate"
+    by = "generate" if kind == "generation" else "score"
     bare = Single("fake", labels, words_of(labels), default_template(task(kind)), answer_by=by)
     two = dataclasses.replace(bare, shots=tuple(shots[i] for i in (0, 1, 3, 4)))
     third = dataclasses.replace(bare, shots=(*(shots[i] for i in (2, 5, 8)), Shot(shots[0].inputs, shots[2].answer)))
@@ -157,13 +165,13 @@ def start(method: Method, kind: Kind, model: str) -> Candidate:
     if not method.needs - {"known"}:
         return no_model(task(kind).labels)
     labels = task(kind).labels
-    return Single(model, labels, words_of(labels), default_template(task(kind)))
+    return Single(model, labels, words_of(labels), default_template(task(kind)), exclusive=kind != "multilabel")
 
 
 CASES = [
     (spec, kind, model)
     for spec in SPECS
-    for kind in ("classification", "generation")
+    for kind in ("classification", "multilabel", "generation")
     for model in ("fake", "fake-encoder")
     if needs_met(open_method(spec), kind, FakeModel(kind="encoder" if "-" in model else "causal").capabilities) is None
     and not (kind == "generation" and spec.startswith(("reasoning_shots", "vote")))  # the fake writes no right answer
@@ -195,7 +203,10 @@ def test_it_gives_a_candidate_that_answers_and_can_be_kept(spec: str, kind: Kind
     assert identity(from_dict(to_dict(made), found.__getitem__)) == identity(made)
     answers = list(predict(made, at.models, [e.inputs for e in examples(kind, 60, 4)]))
     assert all(p.failure is None for p in answers)
-    assert kind == "generation" or {p.answer for p in answers} <= set(LABELS)
+    said = {p.answer for p in answers}
+    if kind == "multilabel":
+        said = {label for text in said for label in set_of(text)}
+    assert kind == "generation" or said <= set(LABELS)
 
 
 @every_case

@@ -8,8 +8,8 @@ import pytest
 
 from tuningfork.candidate import Function
 from tuningfork.errors import UnknownName, UserError
+from tuningfork.functions import load_function
 from tuningfork.predict import predict
-from tuningfork.predict.function import load_function
 
 MODULE = """
 import helper_beside

@@ -17,6 +17,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 FLOORS = {
     "errors": 0,
     "task": 0,
+    "functions": 1,
+    "spec": 1,
     "stats": 1,
     "store": 1,
     "data": 1,

@@ -35,7 +35,8 @@ FindBlob = Callable[[str], Blob]
 
 TYPES: Mapping[str, type] = {cls.__name__.lower(): cls for cls in (Single, Constant, Function, Steps, Cascade, Vote)}
 LATER = {
-    Single: ("overlong", "passages"),
+    Single: ("overlong", "passages", "exclusive"),
+    Function: ("exclusive",),
     Adapter: ("under",),
     Nearest: ("by", "diversity"),
     Calibration: ("scale",),

@@ -101,7 +101,8 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Single:
-    """One model and how it is used. `labels` empty: free text. `words[i]` is what the model says for `labels[i]`."""
+    """One model and how it is used. `labels` empty: free text. `words[i]` is what the model says for `labels[i]`.
+    Where labels are not `exclusive`, any number of them may hold: an answer is a set (`task.set_text`)."""
 
     model: str
     labels: tuple[str, ...] = ()
@@ -115,6 +116,7 @@ class Single:
     answer_by: AnswerBy = "score"
     overlong: Overlong = "fail"
     passages: Passages | None = None
+    exclusive: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,13 @@ class Constant:
 @dataclass(frozen=True)
 class Function:
     """The user's own `module:function`, called with a dict of inputs. It returns a str, or a dict with `answer`
-    and optionally `confidence`. `folder` is where its module is looked for."""
+    and optionally `confidence`; where labels are not `exclusive`, the answer is a list of them. `folder` is where its
+    module is looked for."""
 
     path: str
     folder: str = "."
     labels: tuple[str, ...] = ()
+    exclusive: bool = True
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,14 @@ from typing import Literal
 
 from ..task import Example, Task
 from .duplicates import normalise
-from .load import Dataset, text_of
+from .label_sets import looks_like_sets
+from .load import Dataset, labels_of, text_of
 
 Level = Literal["error", "warning", "note"]
 LEAST_PER_LABEL = 2
-LEAST_ROWS: dict[str, int] = {"classification": 20, "generation": 10}
+LEAST_PER_SET = 5
+"""Rows of a label that may stand beside others, under which there is little to learn from."""
+LEAST_ROWS: dict[str, int] = {"classification": 20, "multilabel": 20, "generation": 10}
 SMALL_TEST = 100
 DISCORDANCE = 0.2
 """The share of items on which two good candidates usually differ; what `smallest_difference` is worked out for."""
@@ -43,9 +46,11 @@ def check(task: Task, dataset: Dataset) -> tuple[Finding, ...]:
     """All findings, errors first."""
     found: list[Finding] = [*_enough(task, dataset)]
     if task.kind == "classification":
-        found += chain(
-            _labels(dataset), _unknown_labels(task, dataset), _contradictions(task, dataset), _imbalance(dataset)
-        )
+        found += chain(_one_label(dataset), _alike(dataset), _hidden_sets(dataset), _imbalance(dataset))
+    if task.kind == "multilabel":
+        found += chain(_several_labels(dataset), _alike(dataset))
+    if task.kind != "generation":
+        found += chain(_unknown_labels(task, dataset), _contradictions(task, dataset))
     found += chain(_repeats(dataset), _shared_clusters(dataset), _in_documents(dataset), _long(dataset))
     found += _test_size(dataset)
     found += [Finding("note", note, "rows") for note in dataset.notes]
@@ -82,10 +87,39 @@ def _enough(task: Task, dataset: Dataset) -> Iterator[Finding]:
         yield Finding("error", f"{text} Add rows for them, or take these labels out.", "few-per-label")
 
 
-def _labels(dataset: Dataset) -> Iterator[Finding]:
+def _one_label(dataset: Dataset) -> Iterator[Finding]:
     if len(dataset.labels) < 2:
         text = f"All rows have the same label, {_shown(map(repr, dataset.labels))}, so there is nothing to tell apart."
         yield Finding("error", f"{text} Check that `columns: target` names the right column.", "one-label")
+
+
+def _several_labels(dataset: Dataset) -> Iterator[Finding]:
+    """What a task with sets of labels lacks: labels, rows for some of them, or sets of more than one."""
+    counts = Counter(label for row in dataset.train for label in labels_of(row))
+    if not counts:
+        text = "No row has a label. Check `columns: target`, or name the 0/1 columns under `columns: flags`."
+        yield Finding("error", text, "one-label")
+        return
+    few = [label for label in dataset.labels if counts[label] < LEAST_PER_SET]
+    if few:
+        shown = _shown(f"{label!r} has {counts[label]}" for label in few)
+        text = f"Labels with fewer than {LEAST_PER_SET} train rows: {len(few)} of {len(dataset.labels)}: {shown}."
+        yield Finding("warning", f"{text} Little can be learnt of them, or told about them.", "few-per-label")
+    if all(len(labels_of(row)) == 1 for row in dataset.train):
+        text = "Every row has exactly one label. If that is so always, kind: classification is easier and more exact."
+        yield Finding("warning", text, "single-labels")
+
+
+def _hidden_sets(dataset: Dataset) -> Iterator[Finding]:
+    """Labels of a classification that seem to be several in one."""
+    separator = looks_like_sets([row.answer for row in dataset.train])
+    if separator:
+        joined = [label for label in dataset.labels if separator in label]
+        text = f"Labels that look like several in one, with {separator!r} between them: {_shown(joined, most=3)}."
+        yield Finding("warning", f"{text} If several labels may hold, write kind: multilabel.", "hidden-sets")
+
+
+def _alike(dataset: Dataset) -> Iterator[Finding]:
     alike: dict[str, list[str]] = defaultdict(list)
     for label in dataset.labels:
         alike[re.sub(r"[\W_]+", " ", label.casefold()).strip() or label].append(label)
@@ -105,7 +139,7 @@ def _unknown_labels(task: Task, dataset: Dataset) -> Iterator[Finding]:
     if task.labels:
         parts.append(("train", dataset.train))
     for name, rows in parts:
-        odd = Counter(row.answer for row in rows if row.answer not in known)
+        odd = Counter(label for row in rows for label in labels_of(row) if label not in known)
         if odd:
             shown = _shown(f"{label!r} ({count} rows)" for label, count in odd.most_common())
             lack = "the task's `labels` do not name" if task.labels else "train lacks"

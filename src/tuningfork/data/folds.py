@@ -34,7 +34,7 @@ def deal_out(task: Task, dataset: Dataset) -> Split:
     rows = clustered(dataset) if few else ()
     if not few or len(bundles(rows)) < LEAST:
         return deal(task, dataset)
-    strata = strata_of(task)
+    strata = strata_of(task, rows)
     note = (
         f"There is no test file and there are only {len(rows)} rows, so each of them is a test item: every road is"
         f" taken {FOLDS} times, and each row is answered by candidates that never saw it (cross-fitting)."

@@ -9,16 +9,17 @@ in silence, and nothing is judged here: that is `check`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from ..errors import DataError, UnknownName
-from ..task import Columns, Example, Task, plain_text
+from ..task import Columns, Example, Kind, Target, Task, plain_text
 from .cells import SURROGATE, as_text, clean
 from .documents import read_documents
 from .duplicates import clusters
 from .formats import is_chat, plain
+from .label_sets import SEPARATORS, flags_in, labels_in, separator_of
 from .read import Row, columns_of, read_rows
 
 
@@ -26,7 +27,7 @@ from .read import Row, columns_of, read_rows
 class Dataset:
     """All examples of a task, before they are dealt out. `test` is None where the task names no test file.
 
-    `labels`: for classification, the labels there are: those of the task, or those of the train rows in sorted order.
+    `labels`: the labels there are: those of the task, or those of the train rows in sorted order; none for free text.
     `notes`: sentences on what was left out or mended.
     """
 
@@ -51,6 +52,8 @@ def text_of(example: Example) -> str:
 def load(task: Task) -> Dataset:
     """Read all files of a task. Raises UnknownName for a missing file or column, DataError for what can't be used."""
     notes: list[str] = []
+    if task.kind == "multilabel" and not task.columns.flags and not task.columns.separator:
+        task = task.with_(columns=replace(task.columns, separator=_separator(task)))
     train = _examples(task, task.data.train, "train", notes)
     test = _examples(task, task.data.test, "test", notes) if task.data.test is not None else None
     if test is not None:
@@ -64,14 +67,21 @@ def load(task: Task) -> Dataset:
     labels: tuple[str, ...] = ()
     if task.kind == "classification":
         labels = task.labels or tuple(sorted({example.answer for example in train}))
+    if task.kind == "multilabel":
+        labels = task.labels or task.columns.flags or tuple(sorted({label for e in train for label in labels_of(e)}))
     return Dataset(train, test, unlabelled, documents, labels, tuple(notes))
 
 
+def labels_of(example: Example) -> frozenset[str]:
+    """The labels that an example has: of a classification the one."""
+    return example.target if isinstance(example.target, frozenset) else frozenset({example.answer})
+
+
 def examples_of(
-    rows: Sequence[Row], columns: Columns, label: bool, part: str, where: str, notes: list[str]
+    rows: Sequence[Row], columns: Columns, kind: Kind, part: str, where: str, notes: list[str]
 ) -> tuple[Example, ...]:
     """The labelled rows as Examples. `part` begins the ids of rows without one; `notes` grows."""
-    return _Reader(columns, part, where, True, label, notes).read(rows)
+    return _Reader(columns, part, where, True, kind, notes).read(rows)
 
 
 def inputs_of(row: Mapping[str, Any], columns: Columns, where: str = "") -> dict[str, str]:
@@ -89,9 +99,8 @@ def target_of(value: Any, label: bool) -> str | tuple[str, ...]:
         texts = tuple(dict.fromkeys(entry for entry in value if entry.strip()))
         if label and len(texts) > 1:
             raise DataError(
-                f"A row has {len(texts)} labels ({', '.join(texts[:4])}). Rows with several labels can't be"
-                " raced yet: make one"
-                " classification task for each label, or use kind: generation with the labels as one text."
+                f"A row has {len(texts)} labels ({', '.join(texts[:4])}), and a classification has one. Where several"
+                " may hold, write kind: multilabel."
             )
         return texts if len(texts) > 1 else (texts[0] if texts else "")
     text = as_text(value)
@@ -106,7 +115,7 @@ class _Reader:
     part: str
     where: str
     labelled: bool
-    label: bool
+    kind: Kind
     notes: list[str]
 
     def read(self, rows: Sequence[Row]) -> tuple[Example, ...]:
@@ -128,6 +137,8 @@ class _Reader:
                 mended += whole is not example
                 made.append(whole)
         self._note(no_input, no_target, mended, len(rows))
+        if without := sum(example.target == frozenset() for example in made):
+            self.notes.append(f"{self.where}: {without} of {len(rows)} rows have no label: none of them applies.")
         if not made and self.labelled:
             raise DataError(
                 f"{self.where} has {len(rows)} rows, and none has both an input"
@@ -138,7 +149,8 @@ class _Reader:
 
     def _has_columns(self, rows: Sequence[Row], chats: bool) -> None:
         known = columns_of(rows)
-        wanted = [*self.columns.input, *([self.columns.target] if self.labelled else [])]
+        targets = self.columns.flags or (self.columns.target,)
+        wanted = [*self.columns.input, *(targets if self.labelled else ())]
         if self.part != "unlabelled":
             wanted += [name for name in (self.columns.id, self.columns.group, self.columns.cluster) if name]
         for column in wanted:
@@ -146,9 +158,15 @@ class _Reader:
                 where = self.where + (" (a chat gives these columns)" if chats else "")
                 raise UnknownName("column", column, known, where)
 
-    def _target(self, row: Row, number: int) -> str | tuple[str, ...]:
+    def _target(self, row: Row, number: int) -> Target:
+        columns = self.columns
         try:
-            return target_of(row.get(self.columns.target), self.label)
+            if self.kind != "multilabel":
+                return target_of(row.get(columns.target), self.kind == "classification")
+            if columns.flags:
+                return flags_in(row, columns.flags)
+            found = labels_in(row.get(columns.target), columns.separator or SEPARATORS[0])
+            return "" if found is None else found
         except DataError as error:
             raise DataError(f"{self.where}, row {number}: {error}") from error
 
@@ -197,7 +215,13 @@ class _Ids:
 def _examples(task: Task, source: str, part: str, notes: list[str]) -> tuple[Example, ...]:
     rows = read_rows(source, task.folder, task.data.encoding)
     labelled = part != "unlabelled"
-    return _Reader(task.columns, part, source, labelled, task.kind == "classification", notes).read(rows)
+    return _Reader(task.columns, part, source, labelled, task.kind, notes).read(rows)
+
+
+def _separator(task: Task) -> str:
+    """What stands between labels in the train file; the test file is read by the same sign."""
+    rows = read_rows(task.data.train, task.folder, task.data.encoding)
+    return separator_of([row.get(task.columns.target) for row in rows])
 
 
 def _apart(
@@ -228,9 +252,7 @@ def _mended(example: Example) -> Example:
     return Example(
         example.id,
         {column: clean(plain_text(content)) for column, content in example.inputs.items()},
-        tuple(map(clean, targets))
-        if isinstance(target, tuple)
-        else (clean(target) if isinstance(target, str) else target),
+        clean(target) if isinstance(target, str) else None if target is None else type(target)(map(clean, targets)),
         clean(example.group) if example.group else None,
         clean(example.cluster) if example.cluster else None,
     )

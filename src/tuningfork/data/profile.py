@@ -23,7 +23,7 @@ def _names(text: str) -> list[str]:
 TARGETS = _names(
     "label labels target class category intent sentiment output completion answer response emotion topic team "
     "department queue tag stance spam toxic toxicity gold y reply summary translation expected result rating "
-    "stars priority severity type status"
+    "stars priority severity type status tags categories topics genres emotions"
 )
 """Names of what is wanted, most telling first."""
 INPUTS = _names(

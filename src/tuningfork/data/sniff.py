@@ -1,8 +1,9 @@
 """A task from a bare data file: which column is what, what kind of task it is, and what to say about it.
 
 Names are looked at first (`text`, `label`, ...), then shapes: the answer is a column of few values that repeat, the
-input the one with the longest texts. A task is classification when its answer is short and repeats, otherwise
-generation. Where two columns could be it, nothing is guessed: the letter shows the columns and the flags to give.
+input the one with the longest texts. A task is multilabel when its answers are sets of short values that repeat, in one
+column or as several 0/1 columns; classification when they are single ones; otherwise generation. Where two columns
+could be it, nothing is guessed: the letter shows the columns and the flags to give.
 All that was understood is said in sentences, so that a wrong guess is seen before a race and not after it.
 """
 
@@ -10,19 +11,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, UnknownName
 from ..task import Columns, Example, Kind, Sources, Task
 from .formats import Format, plain, recognise
+from .label_sets import is_flag, labels_in, looks_like_sets
 from .load import examples_of
 from .profile import CLUSTERS, GROUPS, INPUTS, TARGETS, Profile, profile, words_of
 from .read import ENDINGS, HUB, columns_of, read_rows
 
 Metrics = Callable[[Kind, Sequence[Example]], tuple[str, ...]]
 
+FEWEST_FLAGS = 3
 HEADS = {"subject", "title", "headline"}
 BODIES = {
     "body",
@@ -103,15 +106,18 @@ def sniff(
             raise UnknownName("column", name, known, source)
     said = [f"Read {len(rows)} rows from {source}, with the columns {', '.join(known)}."]
     chooser = _Chooser(source, profiles, format, said)
-    wanted = target or chooser.target(given)
+    flags = () if target else _flags(rows, profiles, given, said)
+    wanted = "" if flags else target or chooser.target(given)
     read = given or chooser.input(wanted)
-    kind = _kind(profiles[wanted])
-    columns = _with_marks(Columns(read, wanted), profiles, said)
-    said.insert(1, _what(kind, columns, profiles, format if format and format.target == wanted else None))
+    separator = None if flags else looks_like_sets([row.get(wanted) for row in rows])
+    kind = "multilabel" if flags or separator else _kind(profiles[wanted])
+    columns = _with_marks(Columns(read, wanted, separator=separator, flags=flags), profiles, said)
+    labels = _labels(rows, columns) if kind == "multilabel" else sorted(set(profiles[wanted].values))
+    said.insert(1, _what(kind, columns, profiles, labels, format if format and format.target == wanted else None))
     test = _sibling(source, folder, columns, said)
     named: tuple[str, ...] = ()
     if metrics is not None:
-        named = metrics(kind, examples_of(rows, columns, kind == "classification", "train", source, []))
+        named = metrics(kind, examples_of(rows, columns, kind, "train", source, []))
         said.append(f"Scored by {named[0]}" + (f", and {', '.join(named[1:])} beside it." if named[1:] else "."))
     unused = [name for name in known if name not in _used(columns) and profiles[name].distinct > 1]
     if unused:
@@ -122,7 +128,7 @@ def sniff(
         kind=kind,
         data=Sources(source, test),
         columns=columns,
-        instruction=instruction or _instruction(kind, columns, profiles[wanted]),
+        instruction=instruction or _instruction(kind, columns, profiles.get(wanted)),
         metrics=named,
         folder=folder,
     )
@@ -248,9 +254,29 @@ def _kind(target: Profile) -> Kind:
     return "classification" if target.labelish or one_value else "generation"
 
 
+def _flags(
+    rows: Sequence[Mapping[str, Any]], profiles: Mapping[str, Profile], given: tuple[str, ...], said: list[str]
+) -> tuple[str, ...]:
+    """The 0/1 columns that are a label each: three or more, and no other column that is named like an answer."""
+    found = tuple(n for n in profiles if n not in given and is_flag([row.get(n) for row in rows]))
+    named = [name for name, p in profiles.items() if p.rank(TARGETS) < 1000 and name not in found and not _is_id(p)]
+    if len(found) < FEWEST_FLAGS or any(profiles[name].filled and not profiles[name].texty for name in named):
+        return ()
+    said.append(f"{', '.join(found)} hold 0 and 1: each is a label. If one of them is the answer, give --target.")
+    return found
+
+
+def _labels(rows: Sequence[Mapping[str, Any]], columns: Columns) -> list[str]:
+    """All labels of a task where several may hold."""
+    if columns.flags:
+        return list(columns.flags)
+    found = [labels_in(row.get(columns.target), columns.separator or "") or () for row in rows]
+    return sorted({label for labels in found for label in labels})
+
+
 def _with_marks(columns: Columns, profiles: Mapping[str, Profile], said: list[str]) -> Columns:
     """The columns with id, group and cluster, where a name and its values say so."""
-    free = [found for found in profiles.values() if found.name not in (*columns.input, columns.target)]
+    free = [found for found in profiles.values() if found.name not in (*columns.input, columns.target, *columns.flags)]
     ids = [f for f in free if _is_id(f) and f.unique and f.filled == f.rows]
     groups = [f for f in free if f.rank(GROUPS) < 10_000 and f.labelish and f.distinct <= 30]
     many = [f for f in free if f not in groups and f.rank(CLUSTERS) < 10_000 and not f.unique and f.repeated > 0]
@@ -267,25 +293,28 @@ def _with_marks(columns: Columns, profiles: Mapping[str, Profile], said: list[st
         said.append(f"{group!r} has {profiles[group].distinct} values: the report will show quality for each.")
     if cluster:
         said.append(f"Rows with the same {cluster!r} are kept on one side of every cut.")
-    return Columns(columns.input, columns.target, id, group, cluster)
+    return replace(columns, id=id, group=group, cluster=cluster)
 
 
-def _what(kind: Kind, columns: Columns, profiles: Mapping[str, Profile], format: Format | None) -> str:
-    target = profiles[columns.target]
+def _what(
+    kind: Kind, columns: Columns, profiles: Mapping[str, Profile], labels: Sequence[str], format: Format | None
+) -> str:
     read = " and ".join(map(repr, columns.input))
     words = sum(profiles[name].words for name in columns.input)
-    if kind == "classification":
-        labels = sorted(set(target.values))
+    if kind != "generation":
         shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
         count = f"{len(labels)} label{'s' if len(labels) > 1 else ''}"
-        task = f"A classification task: {read} (about {words:.0f} words) to {columns.target!r}, {count}: {shown}."
+        target = repr(columns.target) if columns.target else f"{len(columns.flags)} columns"
+        several = ", any number of which may apply" if kind == "multilabel" else ""
+        task = f"A {kind} task: {read} (about {words:.0f} words) to {target}, {count}{several}: {shown}."
     else:
-        shape = "JSON" if target.json else f"about {target.words:.0f} words"
+        answer = profiles[columns.target]
+        shape = "JSON" if answer.json else f"about {answer.words:.0f} words"
         task = f"A generation task: {read} (about {words:.0f} words) to {columns.target!r} ({shape})."
     return f"Recognised {format.name}. {task}" if format else task
 
 
-def _instruction(kind: Kind, columns: Columns, target: Profile) -> str:
+def _instruction(kind: Kind, columns: Columns, target: Profile | None) -> str:
     """A plain instruction, for the user to better: names of columns stand in it where they say something."""
     usual = [name.lower() for name in columns.input if name.lower() in INPUTS]
     thing = " and the ".join(usual) if len(usual) == len(columns.input) and "input" not in usual else "text"
@@ -293,7 +322,9 @@ def _instruction(kind: Kind, columns: Columns, target: Profile) -> str:
     telling = not PLAIN_TARGETS & {*words_of(columns.target)} and len(name) > 2 and not re.search(r"\d", name)
     if kind == "classification":
         return f"Classify the {thing} by {name}." if telling else f"Classify the {thing}."
-    if target.json:
+    if kind == "multilabel":
+        return f"Say which {name} the {thing} has." if telling else f"Say which labels apply to the {thing}."
+    if target and target.json:
         return f"Read the {thing} and write its {name} as JSON." if telling else f"Read the {thing} and answer in JSON."
     if name in ("answer", "response", "reply", "assistant"):
         return f"Answer the {next((word for word in usual if word in ('question', 'email', 'query')), 'message')}."
@@ -334,7 +365,7 @@ def _sibling(source: str, folder: str, columns: Columns, said: list[str]) -> str
     for name in names:
         if name != source and Path(folder, name).is_file():
             found = columns_of([plain(row) for row in read_rows(name, folder)])
-            lacks = [column for column in (*columns.input, columns.target) if column not in found]
+            lacks = [name for name in (*columns.input, columns.target, *columns.flags) if name and name not in found]
             if not lacks:
                 said.append(f"{name} beside it is the test, used as it is.")
                 return name
@@ -362,4 +393,4 @@ def _refuse_lost_header(source: str, known: Sequence[str], profiles: Mapping[str
 def _used(columns: Columns) -> set[str]:
     rest: tuple[Any, ...] = (columns.target, columns.id, columns.group, columns.cluster)
     read = {"references"} if columns.target == "output" else set()
-    return {*columns.input, *(name for name in rest if name), *read}
+    return {*columns.input, *columns.flags, *(name for name in rest if name), *read}

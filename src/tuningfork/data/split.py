@@ -9,9 +9,9 @@ How much goes where:
   choose on. What is left, never fewer than half of them, is train.
 
 For classification every share is taken from every label, to within one row, and every label keeps a row in train before
-any other part gets one. Rows that belong together (a `cluster` column, near-duplicates) stay on one side; that comes
-before the exact shares, which hold for rows that stand alone. dev and hold come in a random order, so that any first
-part of them is a fair sample.
+any other part gets one; where rows have several labels, that is said of the rarest label of each. Rows that belong
+together (a `cluster` column, near-duplicates) stay on one side; that comes before the exact shares, which hold for rows
+that stand alone. dev and hold come in a random order, so that any first part of them is a fair sample.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from ..errors import DataError
 from ..task import Example, Split, Task
-from .load import Dataset
+from .load import Dataset, labels_of
 
 TEST_SHARE, TEST_LEAST, TEST_MOST, TEST_MOST_SHARE = 0.30, 50, 2000, 0.40
 DEV_SHARE, DEV_MOST = 0.25, 500
@@ -38,7 +38,7 @@ def deal(task: Task, dataset: Dataset) -> Split:
     rng = random.Random(f"deal {task.seed}")
     rows = clustered(dataset)
     train, notes = rows[: len(dataset.train)], list(dataset.notes)
-    strata = strata_of(task)
+    strata = strata_of(task, train)
     if dataset.test is not None:
         test = rows[len(dataset.train) :]
         train = _without_repeats(dataset, train, strata, notes)
@@ -48,9 +48,15 @@ def deal(task: Task, dataset: Dataset) -> Split:
     return Split(kept, hold, dev, tuple(test), dataset.unlabelled, dataset.documents, tuple(notes))
 
 
-def strata_of(task: Task) -> Callable[[Example], str]:
-    """What shares are taken from evenly: the label of a row, where there are labels."""
-    return (lambda example: example.answer) if task.kind == "classification" else (lambda _: "")
+def strata_of(task: Task, rows: Sequence[Example]) -> Callable[[Example], str]:
+    """What every share is taken from: the label; of several labels the rarest, so that the rare ones, which chance
+    would part badly, come to every side (what iterative stratification begins with: Sechidis et al. 2011)."""
+    if task.kind == "classification":
+        return lambda example: example.answer
+    if task.kind == "generation":
+        return lambda _: ""
+    counts = Counter(label for row in rows for label in labels_of(row))
+    return lambda example: min(labels_of(example), key=lambda label: (counts[label], label), default="")
 
 
 def clustered(dataset: Dataset) -> tuple[Example, ...]:

@@ -20,7 +20,6 @@ import yaml
 from ..errors import TaskError, UnknownName
 from ..task import BUDGETS, Budget, Columns, Kind, Overlong, Sources, Task
 
-KINDS = ("classification", "generation", "multilabel")
 LIMITS = ("days", "latency_ms_p95", "memory_gib", "private", "quality", "skill", "usd_per_1k")
 SKILLS = ("none", "some")
 TRAFFIC = ("cached_share", "requests_per_month")
@@ -39,6 +38,7 @@ PRICE = ("in", "out", "cached")
 DEFAULT_COLUMNS: Mapping[str, Columns] = {
     "classification": Columns(("text",), "label"),
     "generation": Columns(("input",), "output"),
+    "multilabel": Columns(("text",), "labels"),
 }
 """What the columns are called where the file does not say."""
 
@@ -79,7 +79,7 @@ def task_to_dict(task: Task) -> dict[str, Any]:
         "name": task.name,
         "kind": task.kind,
         "data": {key: value for key, value in data.items() if value is not None},
-        "columns": {key: _one_or_list(value) for key, value in columns.items() if value is not None},
+        "columns": {key: _one_or_list(value) for key, value in columns.items() if value},
         "instruction": task.instruction,
         "labels": list(task.labels),
         "metric": list(task.metrics),
@@ -136,7 +136,7 @@ def parse_budget(value: object, where: str = "the budget") -> Budget:
 
 COMMENTS = {
     "name": "",
-    "kind": "classification (one of some labels) or generation (free text)",
+    "kind": "classification (one of some labels), multilabel (any number of them) or generation (free text)",
     "data": "paths from this file on: train, and test, unlabelled, documents, encoding where there are any",
     "columns": "which column is what: input (one, or a list), target; id, group and cluster where there are any",
     "instruction": "what a prompt says about the task: the better it says what you want, the fairer the race",
@@ -233,17 +233,10 @@ def _overlong(value: object, where: str) -> Overlong:
 
 
 def _kind(value: object, where: str) -> Kind:
-    if value == "multilabel":
-        raise TaskError(
-            f"{where}: kind: multilabel is not raced by this version yet. Make one classification task for each"
-            " label, or use"
-            " kind: generation with the labels written as one text."
-        )
-    if value == "classification":
-        return "classification"
-    if value == "generation":
-        return "generation"
-    raise UnknownName("kind", str(value), KINDS, where)
+    for known in get_args(Kind):
+        if value == known:
+            return cast(Kind, known)
+    raise UnknownName("kind", str(value), get_args(Kind), where)
 
 
 def _name(value: object, where: str) -> str:
@@ -270,13 +263,13 @@ def _columns(value: object, where: str) -> Columns:
     if not isinstance(value, Mapping):
         _wrong(value, where, "a mapping such as {input: text, target: label}")
     _known(value, [field.name for field in fields(Columns)], where)
+    flags = _texts(value["flags"], f"{where}: flags") if value.get("flags") else ()
     for key in ("input", "target"):
-        if not value.get(key):
+        if not value.get(key) and not (key == "target" and flags):
             raise TaskError(f"{where} lacks {key!r}. Write for example columns: {{input: text, target: label}}.")
-    rest = {
-        key: _text(entry, f"{where}: {key}") for key, entry in value.items() if key != "input" and entry is not None
-    }
-    return Columns(input=_texts(value["input"], f"{where}: input"), **rest)
+    single = {key: entry for key, entry in value.items() if key not in ("input", "flags") and entry is not None}
+    rest = {"target": "", **{key: _text(entry, f"{where}: {key}") for key, entry in single.items()}}
+    return Columns(input=_texts(value["input"], f"{where}: input"), flags=flags, **rest)
 
 
 def _limits(value: object, where: str) -> dict[str, Any]:

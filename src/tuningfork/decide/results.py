@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from ..candidate import Prediction
 from ..log import Row, RunLog, SplitName
+from ..metrics import total
 from ..stats.crossed import Ends, over_folds, over_seeds
-from ..stats.intervals import Interval, mean_interval, total_interval, units_of
+from ..stats.intervals import FEW, Interval, mean_interval, total_interval, units_of
 from ..stats.paired import Difference, bootstrap_difference, difference
+from ..stats.ppi import Corrected, corrected_mean
 from ..task import Example, Target
+from .grades import Grades, read_grades
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +71,9 @@ class Results:
     items: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, Mapping[str, Row]]
     kind: str
+    metric: str
+    labels: tuple[str, ...]
+    grades: Grades
     again: Mapping[str, Sequence[Mapping[str, Row]]] = field(default_factory=dict)
     folds: int = 0
     _intervals: dict[str, Interval | None] = field(default_factory=dict, compare=False, repr=False)
@@ -83,19 +90,50 @@ class Results:
                 rows[trial] = first
                 again[trial] = [other for other in more if other.keys() == first.keys()]
         folds = int(log.started.plan.get("folds") or 0) if split == "test" else 0
-        return cls(split, scale_of(log), items, rows, str(log.started.task.get("kind", "")), again, folds)
+        task, scale = log.started.task, scale_of(log)
+        grades = read_grades(log.folder, scale.low, scale.high)
+        spec = str((task.get("metric") or [scale.metric])[0])
+        kind, labels = str(task.get("kind", "")), tuple(task.get("labels") or ())
+        return cls(split, scale, items, rows, kind, spec, labels, grades, again, folds)
 
     @cached_property
     def total(self) -> Total | None:
-        """The metric, where its value is no mean of items. Raises UnknownName when it is not installed here."""
-        from ..metrics import Total, open_metric
+        """The metric, where its value is no mean of items; a function of the user's has none. Raises UnknownName or
+        MissingExtra when it is not installed here."""
+        from ..metrics import Total, is_function, open_metric
 
-        metric = open_metric(self.scale.metric)
+        if is_function(self.metric):
+            return None
+        metric = open_metric(self.metric, self.labels)
         return metric if isinstance(metric, Total) else None
 
     def seeds(self, trial: str) -> int:
         """Under how many seeds it answered all items."""
         return 1 + len(self.again.get(trial, ())) if trial in self.rows else 0
+
+    @cached_property
+    def people(self) -> frozenset[str]:
+        """The items on which people graded the answers of all trials here; none where these are too few to correct
+        by."""
+        graded = {
+            item for item in self.shared(list(self.rows)) if all(self._grade(t, item) is not None for t in self.rows)
+        }
+        return frozenset(graded) if len(graded) >= FEW else frozenset()
+
+    @property
+    def grading(self) -> str:
+        """What people's grades did, as a sentence; empty where there are none."""
+        if not self.grades:
+            return ""
+        if self.people:
+            return (
+                f"{self.scale.metric} is corrected by people's grades of {len(self.people)} items, so that values are"
+                " people's and not the judge's (prediction-powered inference)."
+            )
+        return (
+            f"People's grades are not used: fewer than {FEW} {self.split} items have one for the answers of all"
+            " candidates."
+        )
 
     def failed(self, trial: str) -> int:
         """How many items it failed on, under the first seed."""
@@ -113,13 +151,15 @@ class Results:
 
     def value(self, trial: str, items: Sequence[str]) -> float:
         """The metric over these items, all of them answered: the mean over seeds."""
+        if self.people:
+            return self._corrected(trial, items).interval.value
         by_seed = self.by_seed(trial, items)
         return sum(by_seed) / len(by_seed)
 
     def by_seed(self, trial: str, items: Sequence[str]) -> list[float]:
         """The metric over these items under each seed."""
         if self.total is not None:
-            return [self.total.total(*self._pairs(rows, items)) for rows in self._every(trial)]
+            return [total(self.total, *self._pairs(rows, items)) for rows in self._every(trial)]
         return [sum(rows[item].score or 0.0 for item in items) / len(items) for rows in self._every(trial)]
 
     def interval(self, trial: str) -> Interval | None:
@@ -134,6 +174,8 @@ class Results:
         if not items:
             return None
         better, worse = (a, b) if self.scale.higher_is_better else (b, a)
+        if self.people:
+            return self._corrected_difference(better, worse, items)
         found = self._of_items(better, worse, items)
         span = self.scale.high - self.scale.low
         ends = self._crossed(found.value, Ends(found.low, found.high, found.p), [a, b], items, (-span, span))
@@ -161,6 +203,8 @@ class Results:
         items = self.answered(trial)
         if not items:
             return None
+        if self.people:
+            return self._corrected(trial, items).interval
         bounds, clusters = (self.scale.low, self.scale.high), self._clusters(items)
         if self.total is None:
             found = mean_interval(self._scores(trial, items), clusters, bounds=bounds)
@@ -183,6 +227,27 @@ class Results:
     def _every(self, trial: str) -> list[Mapping[str, Row]]:
         return [self.rows[trial], *self.again.get(trial, ())]
 
+    def _grade(self, trial: str, item: str) -> float | None:
+        return self.grades.get((item, self.rows[trial][item].answer))
+
+    def _corrected(self, trial: str, items: Sequence[str], other: str | None = None) -> Corrected:
+        """The mean of people's grades of a trial, or of what they are above another's, carried to all items by the
+        judge's."""
+        judged, bounds = self._scores(trial, items), (self.scale.low, self.scale.high)
+        people = [self._grade(trial, item) if item in self.people else None for item in items]
+        if other is not None:
+            judged = [a - b for a, b in zip(judged, self._scores(other, items), strict=True)]
+            theirs = [self._grade(other, item) for item in items]
+            people = [None if a is None or b is None else a - b for a, b in zip(people, theirs, strict=True)]
+            bounds = (bounds[0] - bounds[1], bounds[1] - bounds[0])
+        return corrected_mean(judged, people, bounds=bounds)
+
+    def _corrected_difference(self, better: str, worse: str, items: Sequence[str]) -> Difference:
+        found = self._corrected(better, items, worse)
+        value, n = found.interval.value, found.interval.n
+        p = 1.0 if not found.error and not value else 2 * NormalDist().cdf(-abs(value) / max(found.error, 1e-12))
+        return Difference(value, found.interval.low, found.interval.high, p, n, n * found.error**2 + value**2)
+
     def _scores(self, trial: str, items: Sequence[str]) -> list[float]:
         """Of each item, the mean over seeds."""
         every = self._every(trial)
@@ -190,12 +255,12 @@ class Results:
 
     def _statistic(self, trial: str, items: Sequence[str]) -> Callable[[NDArray[np.intp]], float]:
         """The metric on drawn positions of these items: the mean over seeds."""
-        total = self.total
-        assert total is not None
+        metric = self.total
+        assert metric is not None
         every = [self._pairs(rows, items) for rows in self._every(trial)]
 
         def statistic(at: NDArray[np.intp]) -> float:
-            found = [total.total([e[i] for i in at], [p[i] for i in at]) for e, p in every]
+            found = [total(metric, [e[i] for i in at], [p[i] for i in at]) for e, p in every]
             return sum(found) / len(found)
 
         return statistic

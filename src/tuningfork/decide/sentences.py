@@ -140,7 +140,7 @@ def _where(case: Case) -> str:
         parts.append(f"The test is not finished: {short} of {case.log.of(TestOpened)[-1].items} items were answered.")
     if not case.log.of(Ended):
         parts.append("The race has not ended.")
-    return " ".join(parts)
+    return " ".join([*parts, *filter(None, [case.claim.grading])])
 
 
 def _caution(case: Case, models: dict[str, dict[str, Any]]) -> str:

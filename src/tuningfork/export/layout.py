@@ -223,7 +223,14 @@ def _answer(candidate: Single) -> dict[str, Any]:
         "generate": f"The text that the model writes.{most}",
         "head": "The label with the largest value of weight x embedding + bias.",
     }
-    answer: dict[str, Any] = {"by": candidate.answer_by, "how": ways[candidate.answer_by]}
+    each = {
+        "score": "Asked once for every label: it applies where the log-probability of `yes` less that of `no` is above "
+        "its offset in nats.",
+        "generate": "Asked once for every label: it applies where the model writes `yes`.",
+        "head": "Every label whose value of weight x embedding + bias is above its offset.",
+    }
+    how = (ways if candidate.exclusive else each)[candidate.answer_by]
+    answer: dict[str, Any] = {"by": candidate.answer_by, "how": how}
     if candidate.labels:
         answer["labels"] = list(candidate.labels)
         answer["words"] = list(candidate.words or candidate.labels)

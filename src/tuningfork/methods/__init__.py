@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import TaskError, UnknownName
 from ..method import Family, Method, Need, WithSettings, chain
 from ..model import Capability
+from ..spec import fits, parse
 from ..task import Task
 from .contender import open_contender
 
@@ -87,6 +88,9 @@ def auto(task: Task, n_train: int) -> tuple[str, ...]:
     short race would have too little time for each of many trainings; a longer one tries more roads.
     """
     tuned = _tuned(task) if n_train >= 16 else ()
+    if task.kind == "multilabel":
+        asked_each = ("zero_shot", "zero_shot+calibrate", "few_shot", "few_shot+calibrate")
+        return ("majority", "head", *asked_each, *("lora" for _ in tuned[:1]))
     if task.kind != "classification":
         return ("zero_shot", "few_shot", "nearest_shots", *tuned)
     asked = ("zero_shot", "few_shot", "nearest_shots")
@@ -109,54 +113,18 @@ def _tuned(task: Task) -> tuple[str, ...]:
 
 def _set(spec: str) -> Method:
     """One method, with the settings that stand in brackets after its name."""
-    found = re.fullmatch(r"([^()]+)\((.*)\)", spec, re.DOTALL)
-    if not found:
-        return _open(spec)
-    method, given = _open(found[1].strip()), _settings(found[2], spec)
+    name, given = parse(spec, "method")
+    method = _open(name)
+    if spec == name:
+        return method
     known: set[str] = {field.name for field in fields(method)} if is_dataclass(method) else set()
     for key, value in given.items():
         if key not in known:
             raise UnknownName("setting", key, sorted(known), f"the method {spec!r}")
-        if not _fits(value, getattr(method, key)):
+        if not fits(value, getattr(method, key)):
             usual = getattr(method, key)
             raise TaskError(f"{key}={value!r} in the method {spec!r} can't be: as a rule it is {usual!r}.")
     return WithSettings(replace(method, **given), spec)  # type: ignore[type-var]
-
-
-def _settings(text: str, spec: str) -> dict[str, Any]:
-    """`rank=16, dora=true` as a dict. Values are read as YAML reads them, so words need no quotes."""
-    import yaml
-
-    given = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise TaskError(f"{part!r} in the method {spec!r} is no setting. Write name(setting=value, ...).")
-        read = yaml.safe_load(value)
-        given[key.strip()] = _number(read) if isinstance(read, str) else read
-    return given
-
-
-def _fits(value: Any, usual: Any) -> bool:
-    """Whether a setting is of the kind that it is as a rule, and above 0 where that is. None as a rule is a number that
-    the method chooses."""
-    if isinstance(usual, bool) or isinstance(value, bool):
-        return isinstance(usual, bool) and isinstance(value, bool)
-    if isinstance(usual, str):
-        return isinstance(value, str | int | float)
-    if isinstance(usual, int):
-        return isinstance(value, int) and (value > 0 or usual <= 0 <= value)
-    if usual is None or isinstance(usual, float):
-        return isinstance(value, int | float) and 0 <= value < float("inf")
-    return True
-
-
-def _number(text: str) -> float | str:
-    """YAML reads 1e-4 as a word; here it is a number."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _info(method: Method) -> MethodInfo:

@@ -20,6 +20,7 @@ from ..model import Capability
 from ..predict.run import adapted
 from ..predict.score import answerer
 from ..task import Example, Kind
+from . import yes_no
 from .few_shot import example_shot
 
 CHUNK = 50
@@ -35,12 +36,14 @@ class Calibrate:
     family: ClassVar[Family] = "prompt"
     needs: ClassVar[frozenset[Need]] = frozenset({"score"})
     uses: ClassVar[frozenset[Capability]] = frozenset()
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification"})
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "multilabel"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         one = replace(single(start, self.name), calibration=None)
         if one.answer_by != "score":
             raise MethodError(f"calibrate needs the log-probability of every label; this answers by {one.answer_by}.")
+        if not one.exclusive:
+            return yes_no.matched(one, bench, self.inputs)
         others = unshown(one, bench.train)
         sample = Random(f"calibrate {bench.seed}").sample(others, min(self.inputs, len(others)))
         answer = answerer(one, adapted(one, bench.models), bench.models, others_only=True)

@@ -19,9 +19,9 @@ from typing import Any, ClassVar, get_args
 
 from ..candidate import Candidate, Decoding, Function, Template, constraint_of
 from ..errors import DataError, TaskError, UnknownName
+from ..functions import load_function
 from ..method import Bench, Family, Method, Need, single
 from ..model import Adapter, Capability, Constraint
-from ..predict.function import load_function
 from ..predict.prompt import check_columns, columns_of
 from ..task import Kind, Message, Role, Task
 from .zero_shot import asking
@@ -71,9 +71,10 @@ class YourFunction(_Yours):
     folder: str
 
     needs: ClassVar[frozenset[Need]] = frozenset()
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "multilabel", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        return Function(self.path, self.folder, bench.task.labels)
+        return Function(self.path, self.folder, bench.task.labels, bench.task.kind != "multilabel")
 
 
 def open_contender(spec: str, task: Task) -> Method:

@@ -20,6 +20,7 @@ from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..predict.prompt import shot_of
 from ..task import Example, Kind
+from . import yes_no
 from .zero_shot import asking
 
 
@@ -37,7 +38,7 @@ class FewShot:
     family: ClassVar[Family] = "prompt"
     needs: ClassVar[frozenset[Need]] = frozenset({"answer"})
     uses: ClassVar[frozenset[Capability]] = frozenset()
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "multilabel", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         one = single(start, self.name)
@@ -48,6 +49,8 @@ class FewShot:
 
     def _draw(self, start: Single, bench: Bench, draw: int) -> tuple[Shot, ...]:
         random = Random(f"few_shot {bench.seed} {draw}")
+        if not start.exclusive:
+            return _fitting(yes_no.shots(start, bench.train, random, self.most), self.characters)
         groups: dict[str, list[Example]] = {label: [] for label in start.labels or ("",)}
         for example in random.sample(bench.train, len(bench.train)):
             groups.setdefault(example.answer if start.labels else "", []).append(example)

@@ -30,7 +30,7 @@ class Lora:
     family: ClassVar[Family] = "tune"
     needs: ClassVar[frozenset[Need]] = frozenset({"tune"})
     uses: ClassVar[frozenset[Capability]] = frozenset()
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "multilabel", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         alpha = 2.0 * self.rank ** (0.5 if self.rslora else 1.0)

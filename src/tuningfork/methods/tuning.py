@@ -20,6 +20,7 @@ from ..model import Adapter, Model, Recipe, Tuned, TuneItem
 from ..predict.prompt import default_template, plain_input
 from ..predict.shots import prompter
 from ..task import Example, Message, Prompt, plain_text
+from . import yes_no
 from .calibrate import unshown
 from .zero_shot import asking
 
@@ -119,6 +120,8 @@ def asked_items(asked: Single, bench: Bench, examples: Sequence[Example]) -> lis
 
 def asked_pairs(asked: Single, bench: Bench, examples: Sequence[Example]) -> list[tuple[Example, TuneItem]]:
     """The same with the example that each is made of: those that can't be asked are left out."""
+    if not asked.exclusive:
+        return yes_no.pairs(asked, bench, examples)
     words = dict(zip(asked.labels, asked.words, strict=True))
     choices = asked.words if len(asked.words) <= CHOICES and asked.answer_by == "score" else ()
     rest = unshown(asked, tuple(examples))
@@ -132,7 +135,11 @@ def asked_pairs(asked: Single, bench: Bench, examples: Sequence[Example]) -> lis
 
 
 def label_items(one: Single, examples: Sequence[Example]) -> list[TuneItem]:
-    """Plain inputs and their labels, as an encoder learns them."""
+    """Plain inputs and their labels, as an encoder learns them: one, or a share of 1 or 0 for each."""
+    if not one.exclusive:
+        shares = [tuple(float(label in yes_no.sets(example)) for label in one.labels) for example in examples]
+        asked = zip(examples, shares, strict=True)
+        return [TuneItem(text_prompt(e), None, one.labels, shares=held, exclusive=False) for e, held in asked]
     weights = weights_of(one, examples)
     return [
         TuneItem(text_prompt(example), example.answer, one.labels, weight)

@@ -25,7 +25,7 @@ class ZeroShot:
     family: ClassVar[Family] = "prompt"
     needs: ClassVar[frozenset[Need]] = frozenset({"answer"})
     uses: ClassVar[frozenset[Capability]] = frozenset()
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "multilabel", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         return asking(single(start, self.name), bench)

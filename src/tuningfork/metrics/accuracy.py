@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..candidate import Prediction
-from ..task import Example
+from ..task import Example, Kind
 
 
 class Accuracy:
@@ -12,6 +12,7 @@ class Accuracy:
     name = "accuracy"
     range = (0.0, 1.0)
     higher_is_better = True
+    kinds: frozenset[Kind] = frozenset({"classification"})
 
     def item(self, example: Example, prediction: Prediction) -> float:
         right = (example.target,) if isinstance(example.target, str) else example.target or ()

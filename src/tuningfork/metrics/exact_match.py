@@ -6,7 +6,7 @@ Two JSON texts are the same when they hold the same data: key order and spacing 
 from __future__ import annotations
 
 from ..candidate import Prediction
-from ..task import Example
+from ..task import Example, Kind
 from .field_f1 import acceptable, leaves
 
 
@@ -16,6 +16,7 @@ class ExactMatch:
     name = "exact_match"
     range = (0.0, 1.0)
     higher_is_better = True
+    kinds: frozenset[Kind] = frozenset({"classification", "generation"})
 
     def item(self, example: Example, prediction: Prediction) -> float:
         return float(any(_same(prediction.answer, target) for target in acceptable(example)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..candidate import Prediction
 from ..errors import DataError
-from ..task import Example
+from ..task import Example, Kind
 
 
 class FieldF1:
@@ -21,6 +21,7 @@ class FieldF1:
     name = "field_f1"
     range = (0.0, 1.0)
     higher_is_better = True
+    kinds: frozenset[Kind] = frozenset({"generation"})
 
     def item(self, example: Example, prediction: Prediction) -> float:
         answer = leaves(prediction.answer)

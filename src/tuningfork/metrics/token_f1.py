@@ -12,7 +12,7 @@ import string
 from collections import Counter
 
 from ..candidate import Prediction
-from ..task import Example
+from ..task import Example, Kind
 from .field_f1 import acceptable
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -24,6 +24,7 @@ class TokenF1:
     name = "token_f1"
     range = (0.0, 1.0)
     higher_is_better = True
+    kinds: frozenset[Kind] = frozenset({"generation"})
 
     def item(self, example: Example, prediction: Prediction) -> float:
         return max((_f1(_words(prediction.answer), _words(target)) for target in acceptable(example)), default=0.0)

@@ -325,10 +325,18 @@ def _rows(items: Sequence[TuneItem], answers: tuple[str, ...]) -> Rows:
     vectors = [unit(vector(_last(item.prompt))) for item in items]
     return Rows(
         np.array(vectors, dtype=np.float64).reshape(len(items), DIMENSIONS),
-        np.array([answers.index(target_of(item) or "") for item in items], dtype=np.int64),
+        np.array([_shares(item, answers) for item in items], dtype=np.float64).reshape(len(items), len(answers)),
         np.array([item.weight for item in items], dtype=np.float64),
         sum(_prompt_tokens(item.prompt) for item in items),
+        all(item.exclusive for item in items),
     )
+
+
+def _shares(item: TuneItem, answers: tuple[str, ...]) -> list[float]:
+    """How much of each answer an item is: of answers that exclude each other the likeliest alone."""
+    if item.exclusive:
+        return [float(answer == target_of(item)) for answer in answers]
+    return [item.shares[item.choices.index(answer)] for answer in answers]
 
 
 def _head(learned: Learned) -> Blob:

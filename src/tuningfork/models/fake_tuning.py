@@ -64,12 +64,14 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Rows:
-    """Items as arrays: vectors (n, 64), the index of each answer (n,), weights (n,), tokens in all."""
+    """Items as arrays: vectors (n, 64), how much of each answer an item is (n, answers), weights (n,), tokens in all.
+    Answers that are not `exclusive` are learnt each by itself."""
 
     vectors: NDArray[np.float64]
-    targets: NDArray[np.int64]
+    targets: NDArray[np.float64]
     weights: NDArray[np.float64]
     tokens: int
+    exclusive: bool = True
 
 
 def target_of(item: TuneItem) -> str | None:
@@ -99,7 +101,7 @@ def learn(
     """Train by the recipe and keep the state that was best on hold (without hold: the last one)."""
     import numpy as np
 
-    down, up = _directions(rows, len(answers), recipe.rank)
+    down, up = _directions(rows, recipe.rank)
     stretched = Learned(answers, down, up, recipe.alpha / recipe.rank, np.zeros((0, 0)), np.zeros(0))
     x, x_hold = unit(stretched.seen(rows.vectors)), unit(stretched.seen(hold.vectors))
     weight, bias = _first(x, rows.targets, answers, start)
@@ -183,31 +185,27 @@ def unpack(adapter: Adapter, base: str, model_id: str) -> Learned:
         ) from error
 
 
-def _directions(rows: Rows, classes: int, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _directions(rows: Rows, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """LoRA's A (r, 64) and B (64, r): the directions in which the answers' centroids differ most."""
     import numpy as np
 
-    centroids = _centroids(rows.vectors, rows.targets, classes)
+    centroids = _centroids(rows.vectors, rows.targets)
     present = np.linalg.norm(centroids, axis=1) > 0
     spread = centroids - centroids[present].mean(0) if present.sum() > 1 else centroids
     axes = np.linalg.svd(spread[present], full_matrices=False)[2][: max(1, min(rank, int(present.sum()) - 1))]
     return axes, axes.T.copy()
 
 
-def _centroids(x: NDArray[np.float64], targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    import numpy as np
-
-    sums = np.zeros((classes, x.shape[1]))
-    np.add.at(sums, targets, x)
-    return unit(sums)
+def _centroids(x: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    return unit(targets.T @ x)
 
 
 def _first(
-    x: NDArray[np.float64], targets: NDArray[np.int64], answers: tuple[str, ...], start: Learned | None
+    x: NDArray[np.float64], targets: NDArray[np.float64], answers: tuple[str, ...], start: Learned | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     import numpy as np
 
-    weight, bias = CENTROID_SCALE * _centroids(x, targets, len(answers)), np.zeros(len(answers))
+    weight, bias = CENTROID_SCALE * _centroids(x, targets), np.zeros(len(answers))
     for index, answer in enumerate(answers):
         if start is not None and answer in start.answers:
             old = start.answers.index(answer)
@@ -233,12 +231,12 @@ def _slope(
     """Slope of the mean cross-entropy by the logits, (n, answers), and that mean in nats."""
     import numpy as np
 
-    logits = x @ weight.T + bias
+    logits, share = x @ weight.T + bias, rows.weights / rows.weights.sum()
+    if not rows.exclusive:
+        loss = np.logaddexp(0.0, logits) - rows.targets * logits
+        return (1 / (1 + np.exp(-logits)) - rows.targets) * share[:, None], float(share @ loss.sum(1))
     logits -= logits.max(1, keepdims=True)
     probabilities = np.exp(logits)
     probabilities /= probabilities.sum(1, keepdims=True)
-    own = np.arange(len(x)), rows.targets
-    share = rows.weights / rows.weights.sum()
-    nats = float(-(share * np.log(np.maximum(probabilities[own], 1e-300))).sum())
-    probabilities[own] -= 1.0
-    return probabilities * share[:, None], nats
+    loss = -(rows.targets * np.log(np.maximum(probabilities, 1e-300))).sum(1)
+    return (probabilities - rows.targets) * share[:, None], float(share @ loss)

@@ -1,8 +1,8 @@
 """Answer by a head: a linear layer on the model's embedding of the input.
 
 The embedding is of the rendered prompt where the candidate has one (a causal model reads the question), else of the
-plain input (an encoder). logits = W v + b, and softmax. One product a row, in float64, so an answer is the same in
-any batch.
+plain input (an encoder). logits = W v + b, and softmax; where labels are not exclusive, each by itself. One product a
+row, in float64, so an answer is the same in any batch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..errors import ModelError
 from ..model import EmbedRequest, Failure, Model, Pooling, Vector
 from ..store.blobs import Blob
 from ..task import Inputs, Prompt
+from .each import chosen
 from .prompt import plain_input
 from .score import decided
 from .shots import answered, asked, prompter, read_all
@@ -40,6 +41,8 @@ def answerer(
 
     def read(vector: Vector) -> Prediction:
         logits = weight @ vector.values.astype(np.float64) + bias
+        if not candidate.exclusive:
+            return chosen(candidate.labels, logits.tolist(), candidate.calibration, vector.usage)
         return decided(candidate.labels, logits.tolist(), vector.usage)
 
     if candidate.prompt is None:

@@ -15,6 +15,8 @@ from ..candidate import Shot, Single, Template
 from ..errors import UnknownName
 from ..task import Inputs, Message, Prompt, Task, plain_text
 
+ASKED_LABEL = "asked label"
+"""The place in a template that holds the label which is asked about, where each is asked about by itself."""
 PLACE = re.compile(r"\{\{\s*(.+?)\s*\}\}")
 PASSAGES = "passages"
 """The place that is filled with what was found in the user's documents, where a candidate looks there."""
@@ -48,7 +50,11 @@ def default_template(task: Task) -> Template:
     else:
         system = task.instruction or "Write the answer that belongs to the text."
     columns = task.columns.input
+    if task.kind == "multilabel":
+        system = f"{task.instruction or 'Say which labels apply to the text.'}\nAnswer with exactly one of: yes, no."
     user = "{{%s}}" % columns[0] if len(columns) == 1 else "\n".join("%s: {{%s}}" % (c, c) for c in columns)  # noqa: UP031
+    if task.kind == "multilabel":
+        user += '\n\nDoes the label "{{%s}}" apply? Answer yes or no.' % ASKED_LABEL  # noqa: UP031
     return Template((Message("system", system), Message("user", user)))
 
 

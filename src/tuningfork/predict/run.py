@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..candidate import Candidate, Cascade, Constant, Function, Prediction, Single, Steps, Vote
 from ..model import Model
 from ..task import Inputs
-from . import cascade, constant, function, generate, head, score, steps, vote
+from . import cascade, constant, each, function, generate, head, score, steps, vote
 from .blocks import in_blocks
 from .shots import model_of
 
@@ -68,6 +68,8 @@ def _answerer(candidate: Candidate, models: Mapping[str, Model]) -> Callable[[Se
 
 def _single(candidate: Single, models: Mapping[str, Model]) -> Callable[[Sequence[Inputs]], list[Prediction]]:
     model = adapted(candidate, models)
+    if not candidate.exclusive and candidate.answer_by != "head":
+        return each.answerer(candidate, model, models)
     match candidate.answer_by:
         case "score":
             return score.answerer(candidate, model, models)

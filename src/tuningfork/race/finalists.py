@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..metrics import Metric
+from ..metrics import Metric, item_range
 from .plan import Trial
 from .state import Standing
 
@@ -39,7 +39,7 @@ def choose(standing: Standing, trials: Sequence[Trial], metric: Metric, most: in
 
 def _mean(standing: Standing, trial: Trial, metric: Metric) -> float:
     """Of the item scores on dev, higher is better; a failed item counts as the worst score, as it does in the race."""
-    low, high = metric.range
+    low, high = item_range(metric)
     sign, worst = (1.0, low) if metric.higher_is_better else (-1.0, high)
     found = standing.scores.get(standing.where(trial.name, "race", "dev"), {}).values()
     scores = [sign * (worst if score is None else score) for score in found]

@@ -96,7 +96,7 @@ def _bench(it: Race, trial: Trial, take: Take, lesson: Lesson, meter: Meter) -> 
         train=lesson.train,
         hold=lesson.hold,
         models=MeteredModels(tuple(it.capabilities), it.open_model, meter),
-        metric=it.metric,
+        metric=it.metric_asking(meter),
         left=left,
         seed=take.seed,
         rung=1 if take.stage == "final" else 0,

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from ..candidate import Candidate, Prediction
-from ..errors import BudgetSpent, MethodError
+from ..errors import BudgetSpent
 from ..log import Measured, Row, SplitName, Stage
-from ..metrics import Metric
-from ..model import Model
+from ..metrics import Metric, scores
+from ..model import Failure, Model, Usage
 from ..predict import predict
 from ..task import Example
 from .meter import Meter, MeteredModels
@@ -19,7 +19,7 @@ from .money import free_meter
 from .plan import Trial
 from .state import Race, Status, Take, Where
 
-Answered = tuple[Example, Prediction, float | None]
+Answered = tuple[Example, Prediction, float | Failure]
 
 
 def measure(it: Race, trial: Trial, take: Stage | Take, split: SplitName, block: int, items: Sequence[Example]) -> None:
@@ -30,30 +30,31 @@ def measure(it: Race, trial: Trial, take: Stage | Take, split: SplitName, block:
         return
     it.doing(f"{trial.name}: {split} block {block + 1}, {len(items)} items")
     stage = take.stage if isinstance(take, Take) else take
-    meter = free_meter(it, stage)
+    meter, judging = free_meter(it, stage), free_meter(it, stage)
     models = MeteredModels(tuple(it.capabilities), it.open_model, meter)
     start = time.perf_counter()
     try:
-        rows = [_row(where, block, found) for found in answered(it, candidate, models, items)]
+        rows = [_row(where, block, each) for each in answered(candidate, models, items, it.metric_asking(judging))]
     except BudgetSpent as error:
         status: Status = "paused" if stage == "race" else "failed"
-        it.leave(trial, status, f"The money ended on {split}. {error}", usage=spent(meter, start))
+        why = f"The money ended on {split}. {error}"
+        it.leave(trial, status, why, usage={**spent(meter, start), **judged(judging)})
         return
     except Exception as error:  # a candidate may hold the user's own function, or a model may break down
         why = f"It broke down on {split}: {type(error).__name__}: {error}"
-        it.leave(trial, "failed", why, detail=traceback.format_exc(), usage=spent(meter, start))
+        it.leave(trial, "failed", why, detail=traceback.format_exc(), usage={**spent(meter, start), **judged(judging)})
         return
-    scores = [row.score for row in rows if row.score is not None]
+    found = [row.score for row in rows if row.score is not None]
     event = Measured(
         trial=trial.name,
         candidate=where[1],
         split=split,
         block=block,
         items=len(rows),
-        failed=len(rows) - len(scores),
-        value=sum(scores) / len(scores) if scores else 0.0,
+        failed=len(rows) - len(found),
+        value=sum(found) / len(found) if found else 0.0,
         seconds=round(time.perf_counter() - start, 3),
-        usage=spent(meter, start),
+        usage={**spent(meter, start), **judged(judging)},
         seed=take.seed if isinstance(take, Take) else it.task.seed,
     )
     it.standing.add_rows(rows, event)
@@ -65,23 +66,24 @@ def spent(meter: Meter, start: float) -> dict[str, float]:
     return {**usage, "planned": round(meter.spent_seconds, 6), "wall": round(time.perf_counter() - start, 3)}
 
 
+def judged(meter: Meter) -> dict[str, float]:
+    """What a judge took, for the log: apart from what the candidate did. Nothing where none was asked."""
+    if meter.usage == Usage():
+        return {}
+    return {**{f"judge_{k}": v for k, v in asdict(meter.usage).items() if v}, "judge_planned": meter.spent_seconds}
+
+
 def answered(
-    it: Race, candidate: Candidate, models: Mapping[str, Model], items: Sequence[Example]
+    candidate: Candidate, models: Mapping[str, Model], items: Sequence[Example], metric: Metric
 ) -> Iterator[Answered]:
-    """Each item with its prediction and its score by the metric that decides; None where it failed. Raises MethodError
-    for a score outside the metric's range."""
-    for example, p in zip(items, predict(candidate, models, [e.inputs for e in items]), strict=True):
-        yield example, p, None if p.failure else _checked(it.metric, float(it.metric.item(example, p)))
+    """Each item with its prediction and its score, or why it has none. Raises TaskError for a score outside the
+    metric's range."""
+    predictions = list(predict(candidate, models, [example.inputs for example in items]))
+    yield from zip(items, predictions, scores(metric, items, predictions), strict=True)
 
 
 def _row(where: Where, block: int, found: Answered) -> Row:
     (trial, name, split), (example, p, score) = where, found
-    failure = f"{p.failure.kind}: {p.failure.message}" if p.failure else None
-    return Row(trial, name, split, block, example.id, p.answer, score, p.confidence, failure, p.seconds, p.nats)
-
-
-def _checked(metric: Metric, score: float) -> float:
-    low, high = metric.range
-    if not low <= score <= high:  # also false for NaN
-        raise MethodError(f"The metric {metric.name} gave {score}, outside its range of {low} to {high}.")
-    return score
+    value = None if isinstance(score, Failure) else score
+    failure = f"{score.kind}: {score.message}" if isinstance(score, Failure) else None
+    return Row(trial, name, split, block, example.id, p.answer, value, p.confidence, failure, p.seconds, p.nats)

@@ -28,10 +28,11 @@ from ..model import (
     TuneItem,
     Usage,
 )
+from ..predict.each import YES_NO, question
 from ..predict.prompt import default_template, plain_input, render, words_of
 from ..price import Price
 from ..stats.power import minimum_detectable_difference
-from ..task import Budget, Example, Message, Prompt, Split, Task
+from ..task import Budget, Example, Inputs, Message, Prompt, Split, Task
 from . import paid
 from .meter import Rates
 
@@ -166,6 +167,7 @@ def start(task: Task, model: str, can: frozenset[Capability]) -> Single:
         prompt=default_template(task) if {"score", "generate"} & can else None,
         answer_by="score" if scores else "generate",
         overlong=task.overlong,
+        exclusive=task.kind != "multilabel",
     )
 
 
@@ -176,10 +178,11 @@ def make(
     skipped: Mapping[str, str],
     open_model: Callable[[str], Model],
     doing: Callable[[str], None],
+    judges: Sequence[str] = (),
 ) -> Plan:
-    """Probe the models that run and deal the budget."""
+    """Probe the models that run, and those that judge, and deal the budget."""
     names = dict.fromkeys(t.model for t in running if t.model)
-    helpers = [name for name in task.models if name not in names]
+    helpers = dict.fromkeys(name for name in (*task.models, *judges) if name not in names)
     rates: dict[str, Rates] = {}
     models = {name: open_model(name) for name in [*names, *helpers]}
     prices = paid.prices_of(models)
@@ -255,11 +258,11 @@ def _probe(task: Task, middle: Sequence[Example], model: Model, trains: bool) ->
     """Rates on a few real inputs: one warm-up, then the best of a few measured calls of each kind, since other work on
     the machine only ever slows one down."""
     template = default_template(task)
-    prompts = [render(template, e.inputs) for e in middle]
+    prompts = [render(template, _asked(task, e.inputs)) for e in middle]
     can = model.capabilities
     write = read = math.inf
     if "score" in can:
-        choices = task.labels[:8] or ("yes", "no")
+        choices = task.labels[:8] if task.kind == "classification" else YES_NO
         read = _rate(lambda: model.score([ScoreRequest(p, choices) for p in prompts]))
     else:
         read = _rate(lambda: model.embed([EmbedRequest(plain_input(e.inputs)) for e in middle]))
@@ -272,17 +275,8 @@ def _probe(task: Task, middle: Sequence[Example], model: Model, trains: bool) ->
 
 
 def _train_rate(task: Task, model: Model, examples: Sequence[Any]) -> float:
-    template = default_template(task)
     encoder = "score" not in model.capabilities and "generate" not in model.capabilities
-    choices = task.labels if encoder or 0 < len(task.labels) <= 16 else ()
-    items = [
-        TuneItem(
-            Prompt((Message("user", plain_input(e.inputs)),)) if encoder else render(template, e.inputs),
-            e.answer,
-            choices,
-        )
-        for e in examples
-    ]
+    items = [_encoded(task, e) if encoder else _answered(task, e) for e in examples]
     tuned = model.tune(Recipe(max_steps=3, batch=len(items), epochs=3), items, [])
     if not tuned.curve:
         return tuned.usage.tokens_trained / max(1e-6, tuned.usage.seconds)
@@ -290,6 +284,28 @@ def _train_rate(task: Task, model: Model, examples: Sequence[Any]) -> float:
     steady = (last.seconds - first.seconds) / max(1, last.step - first.step) * last.step  # the first step warms up
     seconds = min(tuned.usage.seconds, steady) if last.step > first.step and steady > 0 else tuned.usage.seconds
     return tuned.usage.tokens_trained / max(1e-6, seconds)
+
+
+def _asked(task: Task, inputs: Inputs) -> Inputs:
+    """What a prompt asks about; where each label is, the first one."""
+    return question(inputs, words_of(task.labels)[0]) if task.kind == "multilabel" else inputs
+
+
+def _encoded(task: Task, example: Example) -> TuneItem:
+    """An example as an encoder learns it."""
+    prompt = Prompt((Message("user", plain_input(example.inputs)),))
+    if not isinstance(example.target, frozenset):
+        return TuneItem(prompt, example.answer, task.labels)
+    shares = tuple(float(label in example.target) for label in task.labels)
+    return TuneItem(prompt, None, task.labels, shares=shares, exclusive=False)
+
+
+def _answered(task: Task, example: Example) -> TuneItem:
+    """An example as a model that answers learns it."""
+    prompt = render(default_template(task), _asked(task, example.inputs))
+    if task.kind == "multilabel":
+        return TuneItem(prompt, YES_NO[0], YES_NO)
+    return TuneItem(prompt, example.answer, task.labels if 0 < len(task.labels) <= 16 else ())
 
 
 def _rate(call: Callable[[], Sequence[Any]], written: bool = False) -> float:

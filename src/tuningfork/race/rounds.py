@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..metrics import item_range
 from ..stats.curves import forecast
 from ..stats.intervals import mean_interval
 from ..stats.sequential import still_in
@@ -55,7 +56,7 @@ def _begun(it: Race, block: int) -> bool:
 def _drop(it: Race, items: Sequence[Example]) -> None:
     """Those shown worse than the leader on these items leave, but for the best of each family. A failed item counts as
     the worst score here, where nothing is reported."""
-    low, high = it.metric.range
+    low, high = item_range(it.metric)
     sign = 1.0 if it.metric.higher_is_better else -1.0
     worst, bounds = (low, (low, high)) if sign > 0 else (high, (-high, -low))
     born = [t for t in it.trials if it.is_born(t, "race")]
@@ -96,7 +97,7 @@ def _send_out(it: Race, trial: Trial, leader: Trial, gap: float, items: int, lea
 
 def _reach(it: Race, trial: Trial, examples: int, items: int) -> float:
     """The optimistic end of what a trial's curve foretells; higher is better."""
-    low, high = it.metric.range
+    low, high = item_range(it.metric)
     bounds = (low, high) if it.metric.higher_is_better else (-high, -low)
     seen = points(it, trial)
     spread = high - low if math.isfinite(high - low) else max(v for _, v in seen) - min(v for _, v in seen)

@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import DataError, TaskError
 from ..log import LOG_VERSION, Ended, Left, LogWriter, Noted, Resumed, RunLog, Started
 from ..method import Method
-from ..metrics import Metric
+from ..metrics import Asking, Metric
 from ..model import Capability, Model, OpenModel
 from ..probes import Probe
 from ..task import Example, Split, Task, plain_text
@@ -75,10 +75,11 @@ def race(
         standing.write(Resumed(now()))
     else:
         standing = Standing(LogWriter(folder), watch)
+        judges = _judges(metrics)
         if plan:
-            plan = _again(_priced_now(plan, bare), task, running, skipped)
+            plan = _again(_priced_now(plan, bare), task, running, skipped, judges)
         else:
-            plan = plan_.make(task, split, running, skipped, bare, doing)
+            plan = plan_.make(task, split, running, skipped, bare, doing, judges)
     on_plan(plan)
     it = Race(task, split, running, metrics, probes, opened, capabilities, plan, standing, doing, began, bare)
     if not resume:
@@ -100,6 +101,11 @@ def _race_once(it: Race, looks: int) -> None:
         twins(it)
         race_on_dev(it)
     final(it, choose_finalists(it), looks)
+
+
+def _judges(metrics: Sequence[Metric]) -> list[str]:
+    """The models that the metric which decides asks."""
+    return [metric.model for metric in metrics[:1] if isinstance(metric, Asking)]
 
 
 def _opener(open_model: OpenModel) -> OpenModel:
@@ -144,9 +150,9 @@ def _priced_now(plan: Plan, open_model: OpenModel) -> Plan:
     return replace(plan, prices=prices_of({name: open_model(name) for name in plan.prices}))
 
 
-def _again(plan: Plan, task: Task, running: Sequence[Trial], skipped: Mapping[str, str]) -> Plan:
+def _again(plan: Plan, task: Task, running: Sequence[Trial], skipped: Mapping[str, str], judges: Sequence[str]) -> Plan:
     """An earlier plan for the trials of this race. Raises DataError when it has no rates for one of their models."""
-    unknown = sorted({trial.model for trial in running if trial.model} - set(plan.rates))
+    unknown = sorted({*judges, *(trial.model for trial in running if trial.model)} - set(plan.rates))
     if unknown:
         raise DataError(
             f"The plan to repeat was made for {' and '.join(plan.rates) or 'no model'}, not for"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..candidate import Candidate, identity
 from ..log import Rung
 from ..method import Chain
+from ..model import Failure
 from ..stats.curves import Point
 from ..task import Example
 from . import money
@@ -127,7 +128,8 @@ def taught(it: Race, trial: Trial, take: Take, share: float, lesson: Lesson) -> 
     if made.candidate is not None:
         models = MeteredModels(tuple(it.capabilities), it.open_model, meter)
         try:
-            scores = [score for _, _, score in answered(it, made.candidate, models, items_of(it))]
+            found = answered(made.candidate, models, items_of(it), it.metric_asking(meter))
+            scores = [None if isinstance(score, Failure) else score for _, _, score in found]
         except Exception as error:  # as in `measure`: a model may break down; here it costs a curve only
             why = f"{type(error).__name__}: {error}"
     usage = added(made.usage, spent(meter, start))

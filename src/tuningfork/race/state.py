@@ -34,10 +34,11 @@ from ..log import (
     TestOpened,
     Twins,
 )
-from ..metrics import Metric
+from ..metrics import Asking, Metric
 from ..model import Capability, Model, OpenModel, Usage
 from ..probes import Probe
 from ..task import Split, Task
+from .meter import Meter, Metered
 from .plan import FINAL_SHARE, Plan, Trial
 
 Watch = Callable[[Event], None]
@@ -163,8 +164,10 @@ class Standing:
     def _take(self, event: Event) -> None:
         if isinstance(event, Born | Measured | Rung | Twins | Left | Noted | Probed):
             known: dict[str, Any] = {key: value for key, value in event.usage.items() if key in USAGE}
-            self.usage = self.usage + Usage(**known)
-            self.planned += event.usage.get("planned", 0.0)
+            judge: dict[str, Any] = {k.removeprefix("judge_"): v for k, v in event.usage.items() if "judge_" in k}
+            judge_planned = judge.pop("planned", 0.0)
+            self.usage = self.usage + Usage(**known) + Usage(**judge)
+            self.planned += event.usage.get("planned", 0.0) + judge_planned
             self.seconds += event.usage.get("wall", getattr(event, "seconds", 0.0))
         match event:
             case Started():
@@ -178,8 +181,10 @@ class Standing:
             case Measured():
                 key = (event.trial, event.candidate, event.split)
                 self.measured.setdefault(key, set()).add(event.block)
-                self.planned_measuring[key] = self.planned_measuring.get(key, 0.0) + event.usage.get("planned", 0.0)
-                self.usd_measuring[key] = self.usd_measuring.get(key, 0.0) + event.usage.get("usd", 0.0)
+                planned = event.usage.get("planned", 0.0) + event.usage.get("judge_planned", 0.0)
+                usd = event.usage.get("usd", 0.0) + event.usage.get("judge_usd", 0.0)
+                self.planned_measuring[key] = self.planned_measuring.get(key, 0.0) + planned
+                self.usd_measuring[key] = self.usd_measuring.get(key, 0.0) + usd
             case Rung():
                 self.rungs.setdefault(event.trial, []).append(event)
             case Twins():
@@ -221,6 +226,13 @@ class Race:
     def metric(self) -> Metric:
         """The one that decides."""
         return self.metrics[0]
+
+    def metric_asking(self, meter: Meter) -> Metric:
+        """The one that decides; a judge with its model, behind this meter."""
+        if not isinstance(self.metric, Asking):
+            return self.metric
+        model = self.metric.model
+        return self.metric.with_model(Metered(self.open_model(model), model, meter))
 
     @property
     def late(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..candidate import identity
 from ..log import Twins
+from ..metrics import item_range
 from ..stats.paired import difference
 from .plan import Trial
 from .rungs import FEWEST, added, cost_of, part, taught
@@ -44,7 +45,7 @@ def _taken(it: Race, trial: Trial) -> bool:
     pairs = [(a, b) for a, b in zip(one.scores, other.scores, strict=True) if a is not None and b is not None]
     if not pairs:
         return False
-    gap = difference([a for a, _ in pairs], [b for _, b in pairs], bounds=it.metric.range)
+    gap = difference([a for a, _ in pairs], [b for _, b in pairs], bounds=item_range(it.metric))
     it.standing.write(
         Twins(
             trial=trial.name,

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..log import Row, RunLog, SplitName
+from ..task import set_text
 from . import words
 from .words import Scale
+
+NO_LABEL = "(no label)"
+"""What is shown for the empty set."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +77,31 @@ def disagreements(
         surest = max(rows[trial].confidence or 0.0 for trial, score in scores.items() if score == worst)
         ranked.append(((not of_chosen, -spread, round(uneven, 9), -surest, position), item, rows))
     ranked.sort(key=lambda entry: entry[0])
-    return split, [_shown(item, rows, roads, scale) for _, item, rows in ranked[:most]]
+    sets = log.started.task.get("kind") == "multilabel"
+    return split, [_shown(item, rows, roads, scale, sets) for _, item, rows in ranked[:most]]
 
 
-def _shown(item: Mapping[str, Any], rows: Mapping[str, Row], roads: list[str], scale: Scale) -> Disagreement:
+def _shown(
+    item: Mapping[str, Any], rows: Mapping[str, Row], roads: list[str], scale: Scale, sets: bool
+) -> Disagreement:
     text, rest = words.cut(str(item.get("text") or item["id"]))
-    said = tuple(_said(rows[trial], scale) for trial in roads if trial in rows)
-    return Disagreement(str(item["id"]), str(item.get("group") or ""), text, rest, _wanted(item.get("target")), said)
+    said = tuple(_said(rows[trial], scale, sets) for trial in roads if trial in rows)
+    wanted = _wanted(item.get("target"), sets)
+    return Disagreement(str(item["id"]), str(item.get("group") or ""), text, rest, wanted, said)
 
 
-def _said(row: Row, scale: Scale) -> Said:
+def _said(row: Row, scale: Scale, sets: bool) -> Said:
     confidence = "" if row.confidence is None else f"{100 * row.confidence:.0f}% sure"
     if row.score is None:
         return Said(row.trial, *words.cut(str(row.failure or "no answer"), 40, 260), "failed", "")
-    return Said(row.trial, *words.cut(row.answer, 40, 260), scale.goodness(row.score), confidence)
+    return Said(
+        row.trial, *words.cut(row.answer or (NO_LABEL if sets else ""), 40, 260), scale.goodness(row.score), confidence
+    )
 
 
-def _wanted(target: Any) -> str:
+def _wanted(target: Any, sets: bool) -> str:
     if target is None:
         return ""
+    if sets:
+        return set_text(target) or NO_LABEL
     return target if isinstance(target, str) else ", ".join(sorted(map(str, target)))

@@ -42,19 +42,24 @@ class EncoderReader:
         return found
 
     def begin(self, learn: Sequence[Lesson], labels: int) -> None:
-        """A head that starts as nearest class mean: weight (labels, d) and bias (labels,)."""
-        sums: torch.Tensor | None = None
+        """A head that starts as nearest class mean: weight (labels, d) and bias (labels,). Where labels do not exclude
+        each other, it starts at how a label's mean differs from that of all, and says as many as have it."""
         with torch.inference_mode():
             by_row = {id(lesson.row): lesson for lesson in learn}
-            for batch in rows_.batches(rows_.by_length([lesson.row for lesson in learn])):
-                vectors = self.vectors([by_row[id(row)] for row in batch])
-                if sums is None:
-                    sums = torch.zeros((labels, vectors.shape[1]), device=self.weights.device)
-                sums += torch.stack([_shares(by_row[id(row)], labels) for row in batch]).to(vectors.device).T @ vectors
-            assert sums is not None
-            centroids = torch.nn.functional.normalize(sums, dim=-1) * CENTROID_SCALE
-        weight = centroids.clone().detach().requires_grad_(True)
-        self.head = weight, torch.zeros(labels, device=self.weights.device, requires_grad=True)
+            found = [
+                (self.vectors([by_row[id(row)] for row in batch]), [_shares(by_row[id(row)], labels) for row in batch])
+                for batch in rows_.batches(rows_.by_length([lesson.row for lesson in learn]))
+            ]
+            vectors = torch.cat([values for values, _ in found])  # (lessons, d)
+            shares = torch.cat([torch.stack(rows) for _, rows in found]).to(vectors.device)  # (lessons, labels)
+            middle, common = vectors.mean(0), shares.mean(0).clamp(0.01, 0.99)
+            own = shares.T @ vectors
+            bias = torch.zeros(labels, device=self.weights.device)
+            if not all(lesson.exclusive for lesson in learn):
+                own = torch.nn.functional.normalize(own - shares.sum(0)[:, None] * middle, dim=-1)
+                bias = torch.logit(common) - CENTROID_SCALE * own @ middle
+            weight = torch.nn.functional.normalize(own, dim=-1) * CENTROID_SCALE
+        self.head = weight.clone().detach().requires_grad_(True), bias.clone().detach().requires_grad_(True)
 
     def parameters(self) -> list[torch.Tensor]:
         return list(self.head or ())
