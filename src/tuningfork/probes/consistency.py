@@ -26,6 +26,8 @@ from ..predict.rewording import orderings, rewordings
 from ..predict.shots import without
 from ..task import Example
 
+FAR = 1_000_003
+"""Between the seeds of two draws, so that they meet none of the samples that a candidate draws itself."""
 Ways = Iterator[tuple[str, Callable[[], list[Prediction]]]]
 
 
@@ -105,7 +107,7 @@ class _Again:
         return getattr(self._model, name)
 
     def generate(self, requests: Sequence[GenerateRequest], on_text: Any = None) -> Any:
-        return self._model.generate([replace(r, seed=r.seed + self._number) for r in requests], on_text)
+        return self._model.generate([replace(r, seed=r.seed + FAR * self._number) for r in requests], on_text)
 
     def adapted(self, adapter: Adapter) -> Model:
         return _again(self._model.adapted(adapter), self._number)
