@@ -43,7 +43,7 @@ class Consistency:
     items: int = 16
     orders: int = 3
     repeats: int = 3
-    most_seconds: float = 8.0
+    most_seconds: float = 10.0
 
     name: ClassVar[str] = "consistency"
 
@@ -69,7 +69,7 @@ class Consistency:
         return {**numbers, "items": float(len(examples))} if numbers else {}
 
     def _ways(self, candidate: Candidate, models: Mapping[str, Model], examples: Sequence[Example]) -> Ways:
-        """Ways of asking again, by turns of each kind."""
+        """Ways of asking again: two forms, an order, a draw, and so on by turns."""
 
         def asks(other: Candidate, again: Mapping[str, Model], change: Callable[[Any], Any]) -> Any:
             return lambda: list(predict(other, again, [change(e.inputs) for e in examples]))
@@ -81,7 +81,7 @@ class Consistency:
             ("repeat", asks(candidate, {name: _again(model, number) for name, model in models.items()}, dict))
             for number in range(1, self.repeats + 1 if drawn else 1)
         ]
-        return (way for turn in zip_longest(formats, orders, repeats) for way in turn if way)
+        return (way for turn in zip_longest(formats[::2], formats[1::2], orders, repeats) for way in turn if way)
 
 
 def _is_shown(candidate: Candidate, example: Example) -> bool:
