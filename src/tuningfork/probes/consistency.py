@@ -26,6 +26,8 @@ from ..predict.rewording import orderings, rewordings
 from ..predict.shots import without
 from ..task import Example
 
+FAR = 1_000_003
+"""Between the seeds of two draws, so that they meet none of the samples that a candidate draws itself."""
 Ways = Iterator[tuple[str, Callable[[], list[Prediction]]]]
 
 
@@ -41,7 +43,7 @@ class Consistency:
     items: int = 16
     orders: int = 3
     repeats: int = 3
-    most_seconds: float = 8.0
+    most_seconds: float = 10.0
 
     name: ClassVar[str] = "consistency"
 
@@ -67,7 +69,7 @@ class Consistency:
         return {**numbers, "items": float(len(examples))} if numbers else {}
 
     def _ways(self, candidate: Candidate, models: Mapping[str, Model], examples: Sequence[Example]) -> Ways:
-        """Ways of asking again, by turns of each kind."""
+        """Ways of asking again: two forms, an order, a draw, and so on by turns."""
 
         def asks(other: Candidate, again: Mapping[str, Model], change: Callable[[Any], Any]) -> Any:
             return lambda: list(predict(other, again, [change(e.inputs) for e in examples]))
@@ -79,7 +81,7 @@ class Consistency:
             ("repeat", asks(candidate, {name: _again(model, number) for name, model in models.items()}, dict))
             for number in range(1, self.repeats + 1 if drawn else 1)
         ]
-        return (way for turn in zip_longest(formats, orders, repeats) for way in turn if way)
+        return (way for turn in zip_longest(formats[::2], formats[1::2], orders, repeats) for way in turn if way)
 
 
 def _is_shown(candidate: Candidate, example: Example) -> bool:
@@ -105,7 +107,7 @@ class _Again:
         return getattr(self._model, name)
 
     def generate(self, requests: Sequence[GenerateRequest], on_text: Any = None) -> Any:
-        return self._model.generate([replace(r, seed=r.seed + self._number) for r in requests], on_text)
+        return self._model.generate([replace(r, seed=r.seed + FAR * self._number) for r in requests], on_text)
 
     def adapted(self, adapter: Adapter) -> Model:
         return _again(self._model.adapted(adapter), self._number)
