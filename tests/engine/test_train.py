@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tuningfork.engine import checkpoint, moving, train
+from tuningfork.engine import checkpoint, moving
 from tuningfork.engine.lessons import causal
+from tuningfork.engine.training import loop, saving
 from tuningfork.errors import MethodError
 from tuningfork.model import EmbedRequest, GenerateRequest, Recipe, ScoreRequest, TuneItem
 
@@ -130,7 +131,7 @@ def test_the_best_state_on_hold_comes_back_and_patience_ends_it(tiny, make, monk
         states.append(run.snapshot())
         return next(qualities) + torch.tensor([0.01, -0.01, 0.0]), 1.0
 
-    monkeypatch.setattr(train, "_look", look)
+    monkeypatch.setattr(loop, "look", look)
     model = tiny("llama").model
     tuned = model.tune(dataclasses.replace(RECIPE, epochs=10, patience=3), items(make), items(make, 6))
     assert tuned.why_stopped == "patience" and len(tuned.curve) == len(states) == 5
@@ -149,7 +150,7 @@ def test_a_later_state_stays_unless_hold_shows_it_worse(tiny, make, monkeypatch)
         states.append(run.snapshot())
         return torch.tensor(next(looks)), 1.0
 
-    monkeypatch.setattr(train, "_look", look)
+    monkeypatch.setattr(loop, "look", look)
     model = tiny("llama").model
     tuned = model.tune(dataclasses.replace(RECIPE, epochs=10, patience=3), items(make), items(make, 6))
     monkeypatch.undo()
@@ -179,14 +180,14 @@ def test_max_seconds(tiny, make):
 
 
 def test_a_diverged_training_restarts_once_at_a_quarter_of_the_rate(tiny, make, monkeypatch):
-    real, calls = train._step, []
+    real, calls = loop.step, []
 
     def step(run, batch, optimizer):
         calls.append(run.recipe.learning_rate)
         loss = real(run, batch, optimizer)
         return float("nan") if run.recipe.learning_rate == RECIPE.learning_rate and len(calls) == 2 else loss
 
-    monkeypatch.setattr(train, "_step", step)
+    monkeypatch.setattr(loop, "step", step)
     tuned = tiny("llama").model.tune(RECIPE, items(make), [])
     assert calls[1:3] == [RECIPE.learning_rate, RECIPE.learning_rate / 4]
     assert tuned.notes["restarts"] == 1.0 and tuned.notes["learning_rate"] == RECIPE.learning_rate / 4
@@ -236,7 +237,7 @@ def test_a_continued_adapter_that_gets_worse_comes_back_as_it_was(tiny, make, mo
     model = tiny("llama").model
     first = model.tune(dataclasses.replace(RECIPE, max_steps=3), items(make), [])
     qualities = iter([0.9] + [0.1] * 20)
-    monkeypatch.setattr(train, "_look", lambda run, watch: (next(qualities) + torch.tensor([0.01, -0.01]), 1.0))
+    monkeypatch.setattr(loop, "look", lambda run, watch: (next(qualities) + torch.tensor([0.01, -0.01]), 1.0))
     onward = model.tune(RECIPE, items(make), items(make, 6), start=first.adapter)
     assert onward.adapter == first.adapter
 
@@ -256,16 +257,16 @@ class Killed(BaseException):
 
 def killed_at(monkeypatch, step, every=0.0):
     """Training ends in the midst of this step; a checkpoint after every step."""
-    real, done = train._step, itertools.count(1)
+    real, done = loop.step, itertools.count(1)
 
     def stepped(*args):
         if next(done) == step:
             raise Killed
         return real(*args)
 
-    monkeypatch.setattr(train, "SAVE_SECONDS", every)
-    monkeypatch.setattr(train, "SAVE_SHARE", float("inf"))
-    monkeypatch.setattr(train, "_step", stepped)
+    monkeypatch.setattr(saving, "SAVE_SECONDS", every)
+    monkeypatch.setattr(saving, "SAVE_SHARE", float("inf"))
+    monkeypatch.setattr(loop, "step", stepped)
 
 
 @pytest.mark.parametrize("kind", ["lora", "full", "p_tuning", "prefix_tuning"])
@@ -347,14 +348,14 @@ def test_a_torn_checkpoint_is_not_gone_on_from(make, tmp_path, monkeypatch):
 
 
 def short_of_memory(monkeypatch, most):
-    real = train._losses
+    real = loop.losses_of
 
     def losses(run, part):
         if sum(lesson.tokens for lesson in part) > most:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
         return real(run, part)
 
-    monkeypatch.setattr(train, "_losses", losses)
+    monkeypatch.setattr(loop, "losses_of", losses)
 
 
 def test_short_of_memory_a_step_is_done_in_smaller_parts(tiny, make, monkeypatch):
