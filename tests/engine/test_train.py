@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from tuningfork.engine import checkpoint, moving
+from tuningfork.engine.adapters.replaced import stack_of
 from tuningfork.engine.lessons import causal
-from tuningfork.engine.training import loop, saving
-from tuningfork.errors import MethodError
+from tuningfork.engine.lessons.causal import CausalReader
+from tuningfork.engine.training import explosion, loop, lower, memory, saving
+from tuningfork.engine.training.recompute import recomputed
+from tuningfork.errors import MethodError, TrainingFailed
 from tuningfork.model import EmbedRequest, GenerateRequest, Recipe, ScoreRequest, TuneItem
 
 LABELS = ("billing", "login problem", "other")
@@ -347,11 +351,11 @@ def test_a_torn_checkpoint_is_not_gone_on_from(make, tmp_path, monkeypatch):
     assert model.tune(RECIPE, items(make), []).adapter == whole.adapter
 
 
-def short_of_memory(monkeypatch, most):
+def short_of_memory(monkeypatch, most, once_recomputed=0):
     real = loop.losses_of
 
     def losses(run, part):
-        if sum(lesson.tokens for lesson in part) > most:
+        if sum(lesson.tokens for lesson in part) > (once_recomputed if run.recompute else most):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
         return real(run, part)
 
@@ -373,3 +377,135 @@ def test_what_does_not_fit_at_all_says_what_would(tiny, make, monkeypatch):
     short_of_memory(monkeypatch, 0)
     with pytest.raises(MethodError, match="too little memory to train on"):
         tiny("llama").model.tune(RECIPE, items(make), [])
+
+
+def test_no_memory_for_the_smallest_part_computes_activations_again(tiny, make, monkeypatch):
+    model = tiny("llama").model
+    recipe = dataclasses.replace(RECIPE, max_steps=3)
+    roomy = model.tune(recipe, items(make), items(make, 6))
+    short_of_memory(monkeypatch, 0, once_recomputed=10_000)
+    tight = model.tune(recipe, items(make), items(make, 6))
+    assert tight.notes["recomputed"] == 1.0 > roomy.notes["recomputed"]
+    one, other = (weights_of(model, tuned) for tuned in (roomy, tight))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2", "bert", "t5"])
+def test_activations_that_are_computed_again_give_the_same_gradients(tiny, make, monkeypatch, kind):
+    model = tiny(kind).model
+    learn = [dataclasses.replace(i, prompt=make.prompt(WORDS[i.target], system="")) for i in items(make)]
+    recipe = dataclasses.replace(RECIPE, max_steps=2, learning_rate=1e-3)
+    kept = model.tune(recipe, learn, learn[:3])
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 100_000)
+    monkeypatch.setattr(memory, "STATE_BYTES", 0)
+    again = model.tune(recipe, learn, learn[:3])
+    assert again.notes["recomputed"] == 1.0 > kept.notes["recomputed"]
+    assert [p.train_nats for p in again.curve] == pytest.approx([p.train_nats for p in kept.curve], abs=1e-5)
+    one, other = (weights_of(model, tuned) for tuned in (kept, again))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(one, other, strict=True))
+
+
+def test_what_is_computed_again_is_not_kept(tiny, make):
+    """Bytes that autograd holds from a pass to its gradient."""
+    model = tiny("llama").model
+    reader = CausalReader(model._weights, model._renderer)
+    part = reader.lessons(items(make))
+
+    def held():
+        bytes_of = {}
+
+        def keep(tensor):
+            bytes_of[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+            return tensor
+
+        made = moving.fresh(model._weights, RECIPE)
+        with made.worn(model._weights), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            reader.losses(part).sum().backward()
+        return sum(bytes_of.values())
+
+    whole = held()
+    with recomputed(model._weights):
+        assert held() < 0.5 * whole
+
+
+LAST = dataclasses.replace(RECIPE, kind="last_layers", layers=1, learning_rate=5e-3, epochs=5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "granite", "olmo2", "gpt2", "gpt_neox", "bert", "roberta"])
+def test_what_frozen_layers_give_is_computed_once_and_changes_nothing(tiny, make, monkeypatch, kind):
+    model = tiny(kind).model
+    learn = [dataclasses.replace(i, prompt=make.prompt(WORDS[i.target] + " " + "ab"[n % 2], system=""))
+             for n, i in enumerate(items(make))]  # fmt: skip
+    known = model.tune(LAST, learn, learn[:6])
+    monkeypatch.setattr(lower, "ROOM", 0.0)
+    anew = model.tune(LAST, learn, learn[:6])
+    assert known.notes["layers_known"] == 1.0 > anew.notes["layers_known"]
+    assert known.usage.tokens_trained < 0.75 * anew.usage.tokens_trained
+    one, other = (moving.unpack(model._weights, tuned.adapter).parts[0].copies for tuned in (known, anew))
+    # A bias of keys moves no answer, so its gradient is noise, which Adam makes as large as any other.
+    told = [name for name in one if not name.endswith("bias")]
+    assert one.keys() == other.keys() and all(torch.allclose(one[n], other[n], atol=1e-6) for n in told)
+    assert [p.hold_nats for p in known.curve] == pytest.approx([p.hold_nats for p in anew.curve], abs=1e-5)
+
+
+def test_lower_layers_run_once_for_each_row(tiny, make):
+    model = tiny("llama").model
+    rows = []
+    first = stack_of(model._weights)[1][0]
+    real = first.self_attn.forward
+    first.self_attn.forward = lambda *a, **k: rows.append(k["hidden_states"].shape[1]) or real(*a, **k)
+    try:
+        learn = items(make)
+        model.tune(LAST, learn, [])
+    finally:
+        del first.self_attn.forward
+    reader = CausalReader(model._weights, model._renderer)
+    assert sum(rows) <= sum(lesson.tokens for lesson in reader.lessons(learn)) + 3 * reader.shared_tokens
+
+
+def test_known_layers_go_further_for_the_same_tokens(tiny, make, monkeypatch):
+    model = tiny("llama").model
+    recipe = dataclasses.replace(LAST, epochs=100, max_tokens=8000, patience=99)
+    known = model.tune(recipe, items(make), [])
+    monkeypatch.setattr(lower, "ROOM", 0.0)
+    anew = model.tune(recipe, items(make), [])
+    assert known.curve[-1].step > 1.4 * anew.curve[-1].step
+    assert 0.7 * 8000 < known.usage.tokens_trained <= 1.05 * 8000
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_rate_that_is_absurd_is_tried_lower_and_fails_with_its_curve(tiny, make, text):
+    """The losses stay numbers all along."""
+    learn = texts(items(make)) if text else items(make)
+    with pytest.raises(TrainingFailed, match="far above where it began twice") as caught:
+        tiny("llama").model.tune(dataclasses.replace(RECIPE, kind="full", learning_rate=30.0), learn, learn[:6])
+    cost = caught.value.cost
+    assert cost.why_stopped == "exploded" and cost.notes["restarts"] == 1.0
+    assert cost.curve and all(np.isfinite(point.train_nats) for point in cost.curve)
+
+
+def test_an_explosion_at_the_end_is_seen_on_hold():
+    watch = [SimpleNamespace(target=0)] * 20
+    seen = explosion.Explosion(8, 2)
+    assert not seen.at_step(0.7)
+    surely_wrong = torch.tensor([1e-9, 1.0] * 10)
+    assert seen.at_end(watch, surely_wrong), "as good as chance, and certain"
+    assert not seen.at_end(watch, torch.tensor([1e-9, *[1.0] * 6] * 3)[:20]), "too sure of itself, and better"
+    assert not seen.at_end(watch, torch.full((20,), 0.5)) and not seen.at_end(watch, None)
+    written = [SimpleNamespace(target=None)] * 20
+    told = explosion.Explosion(8, 0)
+    assert not told.at_step(2.5)
+    assert told.at_end(written, -torch.linspace(8, 12, 20)) and not told.at_end(written, -torch.linspace(2, 4, 20))
+
+
+def test_a_bad_stretch_is_no_explosion():
+    seen = explosion.Explosion(40, 2)
+    assert not any(seen.at_step(loss) for loss in [0.7, *[5.0] * 9, 1.0, *[5.0] * 9])
+    assert seen.at_step(5.0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "why"), [({}, "epochs"), ({"max_steps": 2}, "steps"), ({"max_tokens": 900}, "tokens")]
+)
+def test_it_says_what_ended_it(tiny, make, limit, why):
+    assert tiny("llama").model.tune(dataclasses.replace(RECIPE, **limit), items(make), []).why_stopped == why

@@ -66,6 +66,11 @@ class Worn:
         return Worn((*other.parts, *self.parts))
 
 
+def lowest(moving: Moving) -> int:
+    """The first layer that moves; 0 where any may."""
+    return moving.lowest if isinstance(moving, replaced.Replaced) else 0
+
+
 def fresh(weights: Weights, recipe: Recipe, ids: Sequence[int] = ()) -> Moving:
     """What this recipe moves, as it is before the first step; soft prompts start from the tokens `ids`. Raises
     MethodError where the model has nothing of the kind."""

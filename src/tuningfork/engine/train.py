@@ -6,7 +6,8 @@ comes back. A training that is killed goes on from its checkpoint and ends with 
 moves is fp32, products run in the base's dtype.
 
 The parts stand in `training/`: the steps (`loop`), which state comes back (`best`), what fits into memory (`memory`),
-what is on disk (`saving`).
+whether it has blown up
+(`explosion`), what is on disk (`saving`).
 """
 
 from __future__ import annotations
@@ -35,13 +36,18 @@ from .memory import peak_gib
 from .moving import Worn
 from .render import Renderer
 from .training.loop import loop
-from .training.memory import micro_tokens
+from .training.lower import lower
+from .training.memory import fitting
 from .training.run import Run
 from .weights import Weights
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+CAME_TO_NOTHING = {"diverged": "The loss became no number", "exploded": "The loss rose far above where it began"}
+"""Ways to end without weights, and how they are told."""
 
 
 def tune(
@@ -55,8 +61,8 @@ def tune(
     folder: Path | None = None,
 ) -> Tuned:
     """Train by the recipe, checkpoints in `folder`. A `start` that the recipe would make again is gone on from, any
-    other lies under what is trained. A loss that is no number restarts once at a quarter of the rates, within what is
-    left of the recipe's tokens and seconds, then raises TrainingFailed with the curve so far."""
+    other lies under what is trained. A loss that is no number, or that blows up, restarts once at a quarter of the
+    rates, within what is left of the recipe's tokens and seconds, then raises TrainingFailed with the curve so far."""
     began, tokens = time.perf_counter(), 0
     used, restarts = recipe, 0
     while True:
@@ -64,7 +70,7 @@ def tune(
         saved = checkpoint_.of_training(folder, weights, used, (list(items), list(hold)), start) if folder else None
         with unpacked(weights), made.under.on(weights), made.run.moving.worn(weights):
             made.run.reader.begin(made.learn, len(items[0].choices))
-            why = loop(made.run, made.learn, made.watch, saved)
+            why = loop(made.run, made.learn, made.watch, saved, len(items[0].choices))
         tokens += made.run.tokens
         seconds = time.perf_counter() - began
         notes = _notes(made, used, restarts, saved)
@@ -77,13 +83,13 @@ def tune(
         )
         if saved:
             saved.remove()
-        if why != "diverged":
+        if why not in CAME_TO_NOTHING:
             adapter = moving_.pack(weights, made.run.moving, model_id, made.below)
             return replace(cost, adapter=adapter, head=_head(made.run.reader))
         left = _left(recipe, tokens, seconds)
         if restarts or left is None:
             raise TrainingFailed(
-                f"The loss became no number{' twice' if restarts else ''}, last at a rate of {used.learning_rate:g}. "
+                f"{CAME_TO_NOTHING[why]}{' twice' if restarts else ''}, last at a rate of {used.learning_rate:g}. "
                 f"Losses until then: {_told(made.run.curve)}.",
                 cost,
             )
@@ -112,6 +118,8 @@ def _notes(made: _Prepared, used: Recipe, restarts: int, saved: Checkpoint | Non
         "learning_rate": used.learning_rate,
         "restarts": float(restarts),
         "micro_tokens": float(made.run.micro_tokens),
+        "recomputed": float(made.run.recompute),
+        "layers_known": float(made.run.lower.first if made.run.lower else 0),
         "checkpoint_failed": float(bool(saved and saved.failed)),
     }
 
@@ -160,7 +168,10 @@ def _prepared(
     learn, watch = reader.lessons(items), reader.lessons(hold)
     if not learn:
         raise MethodError("No example fits the model's context, so there is nothing to learn from.")
-    run = Run(weights, recipe, moving, reader, micro_tokens(weights, moving), continued=onward is not None)
+    longest = max(lesson.tokens for lesson in learn) + reader.shared_tokens
+    tokens, recompute = fitting(weights, moving, longest)
+    known = lower(weights, moving, [*learn, *watch], reader.shared_tokens)
+    run = Run(weights, recipe, moving, reader, tokens, onward is not None, known, recompute)
     return _Prepared(run, learn, watch, len(items) - len(learn), under, below)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -18,7 +20,8 @@ Kind = Literal["causal", "encoder", "seq2seq"]
 class Weights:
     """A model in memory. `net` is the whole module, `body` the part that gives hidden states (an encoder-decoder's
     encoder). `decoder_start` is the token that an encoder-decoder's answers begin after; `notes` are for the user;
-    `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn."""
+    `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn;
+    `lower` is worn by each pass over its rows, while a training keeps what frozen layers give."""
 
     net: Any
     tokenizer: Any
@@ -33,6 +36,7 @@ class Weights:
     decoder_start: int = 0
     notes: list[str] = field(default_factory=list)
     prefix: torch.Tensor | None = None
+    lower: Callable[[Sequence[Any], bool], AbstractContextManager[None]] | None = None
 
     @property
     def causal(self) -> bool:

@@ -20,10 +20,12 @@ class Best:
 
     A handful of hold items can't tell two good states apart, and the last state of a rate that falls to zero is rarely
     bad; so an earlier one wins only where it is better by more than one standard error of the paired difference.
+    `quality` (hold items,) is that of the state, `top` that of the best look.
     """
 
     state: list[torch.Tensor]
     top: torch.Tensor | None = None
+    quality: torch.Tensor | None = None
     worse: int = 0
 
     def see(self, run: Run, quality: torch.Tensor) -> None:
@@ -31,7 +33,7 @@ class Best:
         if self.top is not None and _shown_better(self.top, quality):
             self.worse += 1
             return
-        self.state, self.worse = run.snapshot(), 0
+        self.state, self.quality, self.worse = run.snapshot(), quality, 0
         if self.top is None or not len(quality) or quality.mean() > self.top.mean():
             self.top = quality
 

@@ -3,104 +3,74 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 
-from ...model import CurvePoint, Recipe
+from ...model import CurvePoint
 from ..checkpoint import Checkpoint
-from ..lessons import pairs
 from ..lessons.lesson import Lesson
 from .best import Best
+from .explosion import Explosion
 from .memory import in_memory, parts_of
+from .plan import LOOK_COST, Plan, dealt, planned, ramp
 from .run import Run
 from .saving import Clock, Progress, save, went_on
 
-LOOKS = 10
-LOOK_SHARE = 0.2
-LOOK_COST = 1 / 3
-"""A pass forward, in tokens trained: about a third of forward and backward."""
+Optimizer = torch.optim.Optimizer
 
 
-def loop(run: Run, learn: list[Lesson], watch: list[Lesson], saved: Checkpoint | None) -> str:
-    """Steps until the plan, the clock or patience ends it; leaves the best state in place and says why it ended."""
-    recipe = run.recipe
-    steps, looks = _planned(run, learn, watch)
-    optimizer = torch.optim.AdamW(run.groups, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _ramp(steps, recipe.warmup))
-    look_every = max(1, math.ceil(steps / looks))
-    now, why = Progress(Best(run.snapshot())), "epochs"
+def loop(run: Run, learn: list[Lesson], watch: list[Lesson], saved: Checkpoint | None, choices: int) -> str:
+    """Steps until the plan, the clock or patience ends it; leaves the best state in place and says why it ended:
+    what ended the plan, `seconds`, `patience`, or that it came to nothing: `diverged` or `exploded`."""
+    plan = planned(run, learn, watch)
+    optimizer = torch.optim.AdamW(run.groups, weight_decay=run.recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, ramp(plan.steps, run.recipe.warmup))
+    now = Progress(Best(run.snapshot()), Explosion(plan.steps, choices))
     if not (saved and went_on(saved, run, now, optimizer, schedule)) and run.continued:
         now.best.see(run, look(run, watch)[0])  # a continued adapter competes with where it started
-    dealt = _deal(learn, recipe)
+    batches = dealt(learn, run.recipe)
     for _ in range(now.step):
-        next(dealt)
-    clock = Clock(run.seconds)
-    while now.step < steps:
+        next(batches)
+    clock, why = Clock(run.seconds), None
+    while why is None:
         now.step += 1
-        loss = step(run, next(dealt), optimizer)
-        if not math.isfinite(loss):
-            return "diverged"
+        loss = step(run, next(batches), optimizer)
         schedule.step()
-        now.nats, now.seen, run.seconds = now.nats + loss, now.seen + 1, clock.seconds
-        late = recipe.max_seconds is not None and run.seconds > recipe.max_seconds
-        if now.step % look_every == 0 or now.step == steps or late:
-            quality, hold_nats = look(run, watch)
-            run.curve.append(CurvePoint(now.step, now.nats / now.seen, hold_nats, round(clock.seconds, 2)))
-            now.nats, now.seen = 0.0, 0
-            now.best.see(run, quality)
-            if late or now.best.worse >= recipe.patience:
-                why = "seconds" if late else "patience"
-                break
-        if saved and clock.due():
+        run.seconds = clock.seconds
+        why = _after(run, now, plan, loss, watch)
+        if saved and why is None and clock.due():
             with clock.saving():
                 save(saved, run, now, optimizer)
+    if why in ("diverged", "exploded"):
+        return why
     run.restore(now.best.state)
-    return why if all(torch.isfinite(tensor).all() for tensor in now.best.state) else "diverged"
+    if not all(torch.isfinite(tensor).all() for tensor in now.best.state):
+        return "diverged"
+    return "exploded" if now.explosion.at_end(watch, now.best.quality) else why
 
 
-def _planned(run: Run, learn: Sequence[Lesson], watch: Sequence[Lesson]) -> tuple[int, int]:
-    """How many steps, and how many looks at hold on the way: looking takes at most a fifth of the tokens."""
-    recipe = run.recipe
-    per_epoch = math.ceil(len(learn) / recipe.batch)
-    steps = max(1, round(recipe.epochs * per_epoch))
-    if recipe.max_steps is not None:
-        steps = min(steps, recipe.max_steps)
-    prefix = run.reader.shared_tokens
-    a_step = sum(lesson.tokens for lesson in learn) / len(learn) * min(recipe.batch, len(learn)) + prefix
-    a_look = (sum(lesson.tokens for lesson in watch) + prefix) * LOOK_COST
-    if recipe.max_tokens is not None:
-        steps = min(steps, max(1, int((1 - LOOK_SHARE) * recipe.max_tokens / a_step)))
-    looks = int(LOOK_SHARE * steps * a_step / a_look) if watch else LOOKS
-    return steps, max(1, min(LOOKS, looks))
+def _after(run: Run, now: Progress, plan: Plan, loss: float, watch: list[Lesson]) -> str | None:
+    """Take in a step's loss, look at hold where it is time to; why the training ends here, or None."""
+    if not math.isfinite(loss):
+        return "diverged"
+    if now.explosion.at_step(loss):
+        run.curve.append(CurvePoint(now.step, loss, None, round(run.seconds, 2)))
+        return "exploded"
+    now.nats, now.seen = now.nats + loss, now.seen + 1
+    late = run.recipe.max_seconds is not None and run.seconds > run.recipe.max_seconds
+    if now.step % plan.look_every == 0 or now.step == plan.steps or late:
+        quality, hold_nats = look(run, watch)
+        run.curve.append(CurvePoint(now.step, now.nats / now.seen, hold_nats, round(run.seconds, 2)))
+        now.nats, now.seen = 0.0, 0
+        now.best.see(run, quality)
+        if late or now.best.worse >= run.recipe.patience:
+            return "seconds" if late else "patience"
+    return plan.ends if now.step >= plan.steps else None
 
 
-def _ramp(steps: int, warmup: float) -> Callable[[int], float]:
-    rise = max(1, round(steps * warmup))
-    return lambda k: min(1.0, (k + 1) / rise) * max(0.0, 1 - k / steps)
-
-
-def _deal(learn: Sequence[Lesson], recipe: Recipe) -> Iterator[list[Lesson]]:
-    """Batches without end: shuffled each epoch, rows of like length together, batches in random order."""
-    if recipe.pairs:
-        yield from pairs.dealt(learn, recipe.batch, recipe.seed)
-    dice = random.Random(recipe.seed)
-    while True:
-        order = list(range(len(learn)))
-        dice.shuffle(order)
-        stretch = recipe.batch * 8
-        dealt = []
-        for begin in range(0, len(order), stretch):
-            part = sorted(order[begin : begin + stretch], key=lambda i: learn[i].tokens)
-            dealt += [part[b : b + recipe.batch] for b in range(0, len(part), recipe.batch)]
-        dice.shuffle(dealt)
-        for batch in dealt:
-            yield [learn[i] for i in batch]
-
-
-def step(run: Run, batch: list[Lesson], optimizer: torch.optim.Optimizer) -> float:
+def step(run: Run, batch: list[Lesson], optimizer: Optimizer) -> float:
     """One update over a batch; the mean loss in nats an item."""
     loss_sum = in_memory(run, batch, partial(_gradients, run, batch), optimizer.zero_grad)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -125,8 +95,11 @@ def _gradients(run: Run, batch: Sequence[Lesson]) -> float:
 
 def losses_of(run: Run, part: Sequence[Lesson]) -> torch.Tensor:
     """(lessons,) losses in nats, fp32."""
-    run.tokens += sum(lesson.tokens for lesson in part) + run.reader.shared_tokens
-    return run.reader.losses(part)
+    read = sum(lesson.tokens for lesson in part) + run.reader.shared_tokens
+    with run.aids():
+        losses = run.reader.losses(part)
+    run.tokens += run.lower.cost(read) if run.lower else read
+    return losses
 
 
 @torch.no_grad()

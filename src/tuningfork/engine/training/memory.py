@@ -1,4 +1,7 @@
-"""How a batch goes through in the memory that there is: in parts of so many tokens, halved where it runs short."""
+"""How a batch goes through in the memory that there is: in parts of so many tokens, halved where it runs short.
+
+Where the smallest parts are still too large, or one lesson alone is by the estimate, activations are computed again on
+the way back rather than kept."""
 
 from __future__ import annotations
 
@@ -27,10 +30,11 @@ all fp32."""
 GIB = 1 << 30
 
 
-def micro_tokens(weights: Weights, moving: Moving) -> int:
-    """How many tokens go through at a time: what half of the memory that gradients, the optimizer's state and the best
-    state leave free holds of all that a backward pass needs of every layer, up to what makes passes faster. Raises
-    MethodError where these alone do not fit."""
+def fitting(weights: Weights, moving: Moving, longest: int) -> tuple[int, bool]:
+    """How many tokens go through at a time, and whether activations must be computed again: tokens are what half of the
+    memory that gradients, the optimizer's state and the best state leave free holds of all that a backward pass needs
+    of every layer, up to what makes passes faster; activations are not kept where the `longest` lesson needs more.
+    Raises MethodError where the state alone does not fit."""
     state = STATE_BYTES * sum(tensor.numel() for tensor in moving.parameters())
     free = free_bytes(weights.device)
     if state > free:
@@ -41,7 +45,8 @@ def micro_tokens(weights: Weights, moving: Moving) -> int:
     config = weights.net.config.get_text_config()
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     a_token = config.num_hidden_layers * (14 * config.hidden_size + 5 * inner) * weights.dtype.itemsize
-    return int(min(max((free - state) // 2 // a_token, FEWEST_TOKENS), MICRO_TOKENS))
+    most = (free - state) // 2 // a_token
+    return int(min(max(most, FEWEST_TOKENS), MICRO_TOKENS)), most < longest
 
 
 def parts_of(run: Run, batch: Sequence[Lesson]) -> list[list[Lesson]]:
@@ -60,7 +65,8 @@ def parts_of(run: Run, batch: Sequence[Lesson]) -> list[list[Lesson]]:
 
 
 def in_memory(run: Run, part: Sequence[Lesson], work: Callable[[], T], undo: Callable[[], None]) -> T:
-    """`work`, in parts small enough for memory: where it runs short they are halved, and it is done again."""
+    """`work`, in parts small enough for memory: where it runs short they are halved, in the end activations are no
+    longer kept, and it is done again."""
     while True:
         try:
             return work()
@@ -68,10 +74,14 @@ def in_memory(run: Run, part: Sequence[Lesson], work: Callable[[], T], undo: Cal
             undo()
             if not ran_short(error):
                 raise
-            if run.recipe.pairs or run.micro_tokens <= FEWEST_TOKENS:
+            smallest = run.recipe.pairs or run.micro_tokens <= FEWEST_TOKENS
+            if smallest and run.recompute:
                 longest = max(lesson.tokens for lesson in part) + run.reader.shared_tokens
                 raise MethodError(
                     f"There is too little memory to train on {longest} tokens at a time. A smaller batch, shorter "
                     "inputs (`overlong: keep_start`), or a method that moves fewer weights would fit."
                 ) from error
-            run.micro_tokens //= 2
+            if smallest:
+                run.recompute = True
+            else:
+                run.micro_tokens //= 2

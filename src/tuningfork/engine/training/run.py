@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -11,11 +12,14 @@ from ...model import CurvePoint, Recipe
 from ..lessons.lesson import Reader
 from ..moving import Moving
 from ..weights import Weights
+from .lower import Lower
+from .recompute import recomputed
 
 
 @dataclass
 class Run:
-    """What a training holds while it runs."""
+    """What a training holds while it runs. `lower`: where what frozen layers give is kept; `recompute`: whether
+    activations are computed again rather than kept."""
 
     weights: Weights
     recipe: Recipe
@@ -23,6 +27,8 @@ class Run:
     reader: Reader
     micro_tokens: int
     continued: bool = False
+    lower: Lower | None = None
+    recompute: bool = False
     curve: list[CurvePoint] = field(default_factory=list)
     tokens: int = 0
     seconds: float = 0.0
@@ -33,6 +39,18 @@ class Run:
         if head := self.reader.parameters():
             own.append({"params": head, "lr": self.recipe.head_learning_rate})
         return own
+
+    @contextmanager
+    def aids(self) -> Iterator[None]:
+        """What makes passes cheaper or smaller, on for the length of the block."""
+        with ExitStack() as stack:
+            if self.recompute:
+                stack.enter_context(recomputed(self.weights))
+            self.weights.lower = self.lower.under if self.lower else None
+            try:
+                yield
+            finally:
+                self.weights.lower = None
 
     def snapshot(self) -> list[torch.Tensor]:
         return [t.detach().clone() for t in self._tensors()]

@@ -12,6 +12,7 @@ import torch
 from ...model import CurvePoint
 from ..checkpoint import Checkpoint
 from .best import Best
+from .explosion import Explosion
 from .run import Run
 
 SAVE_SECONDS = 20.0
@@ -25,6 +26,7 @@ class Progress:
     """How far a training is, apart from what moves: all that its checkpoint must hold to go on the same way."""
 
     best: Best
+    explosion: Explosion
     step: int = 0
     nats: float = 0.0
     seen: int = 0
@@ -55,18 +57,22 @@ class Clock:
 def save(saved: Checkpoint, run: Run, now: Progress, optimizer: torch.optim.Optimizer) -> None:
     tensors = {f"state.{i}": tensor for i, tensor in enumerate(run.snapshot())}
     tensors |= {f"best.{i}": tensor for i, tensor in enumerate(now.best.state)}
-    if now.best.top is not None:
-        tensors["top"] = now.best.top
-    for i, own in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": value for name, value in own.items()}
+    for name in ("top", "quality"):
+        if (own := getattr(now.best, name)) is not None:
+            tensors[name] = own.clone()  # both may be one tensor, and a file holds each once
+    for i, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": value for name, value in moments.items()}
     data = {
         "step": now.step,
         "nats": now.nats,
         "seen": now.seen,
         "worse": now.best.worse,
+        "began": now.explosion.began,
+        "above": now.explosion.above,
         "tokens": run.tokens,
         "seconds": run.seconds,
         "micro_tokens": run.micro_tokens,
+        "recompute": run.recompute,
         "curve": [[point.step, point.train_nats, point.hold_nats, point.seconds] for point in run.curve],
     }
     saved.write(tensors, data)
@@ -85,9 +91,13 @@ def went_on(
     tensors, data = found
     count = len(now.best.state)
     run.restore([tensors[f"state.{i}"] for i in range(count)])
-    now.best = Best([tensors[f"best.{i}"] for i in range(count)], tensors.get("top"), data["worse"])
+    now.best = Best(
+        [tensors[f"best.{i}"] for i in range(count)], tensors.get("top"), tensors.get("quality"), data["worse"]
+    )
+    now.explosion.began, now.explosion.above = data["began"], data["above"]
     now.step, now.nats, now.seen = data["step"], data["nats"], data["seen"]
     run.tokens, run.seconds, run.micro_tokens = data["tokens"], data["seconds"], data["micro_tokens"]
+    run.recompute = data["recompute"]
     run.curve.extend(CurvePoint(*point) for point in data["curve"])
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
