@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tuningfork.engine import checkpoint, moving
+from tuningfork.engine.adapters import layout
 from tuningfork.engine.adapters.replaced import stack_of
 from tuningfork.engine.lessons import causal
 from tuningfork.engine.lessons.causal import CausalReader
@@ -235,6 +236,23 @@ def test_a_training_goes_on_from_where_another_ended(tiny, make, kind):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(mine, theirs, strict=True))
     if kind == "llama":
         assert onward.curve[0].train_nats < 0.5 * first.curve[0].train_nats
+
+
+def test_an_encoders_head_goes_on_with_its_adapter(tiny, make):
+    model = tiny("bert").model
+    first = model.tune(RECIPE, items(make), [])
+    still = dataclasses.replace(RECIPE, learning_rate=1e-9, head_learning_rate=1e-9, max_steps=1)
+    onward = model.tune(still, items(make), [], start=first.adapter)
+    one, other = (tuned.head.arrays() for tuned in (first, onward))
+    assert all(np.allclose(one[name], other[name], atol=1e-6) for name in ("weight", "bias"))
+    assert onward.curve[0].train_nats < 0.9 * first.curve[0].train_nats
+    fewer = [dataclasses.replace(item, choices=LABELS[:2]) for item in items(make, labels=LABELS[:2])]
+    assert model.tune(still, fewer, [], start=first.adapter).head.arrays()["bias"].shape == (2,), "other labels"
+
+
+def test_the_rate_that_it_was_tuned_at_stands_in_the_config(tiny, make):
+    tuned = tiny("llama").model.tune(dataclasses.replace(RECIPE, max_steps=1), items(make), [])
+    assert layout.config_of(tuned.adapter)[layout.RATE] == RECIPE.learning_rate
 
 
 def test_a_continued_adapter_that_gets_worse_comes_back_as_it_was(tiny, make, monkeypatch):

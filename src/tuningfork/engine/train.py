@@ -25,12 +25,14 @@ from ..model import Adapter, CurvePoint, Recipe, Tuned, TuneItem, Usage
 from ..store.blobs import Blob
 from . import checkpoint as checkpoint_
 from . import moving as moving_
+from .adapters.layout import HEAD_FILE
 from .checkpoint import Checkpoint
 from .lessons.causal import CausalReader
 from .lessons.encoder import EncoderReader
 from .lessons.lesson import Lesson, Reader
 from .lessons.pairs import PairsReader
 from .lessons.seq2seq import Seq2SeqReader
+from .lessons.views import ViewsReader
 from .linear import unpacked
 from .memory import peak_gib
 from .moving import Worn
@@ -84,8 +86,9 @@ def tune(
         if saved:
             saved.remove()
         if why not in CAME_TO_NOTHING:
-            adapter = moving_.pack(weights, made.run.moving, model_id, made.below)
-            return replace(cost, adapter=adapter, head=_head(made.run.reader))
+            head = _head(made.run.reader)
+            adapter = moving_.pack(weights, made.run.moving, model_id, made.below, used.learning_rate, head)
+            return replace(cost, adapter=adapter, head=head)
         left = _left(recipe, tokens, seconds)
         if restarts or left is None:
             raise TrainingFailed(
@@ -164,7 +167,8 @@ def _prepared(
         ids = renderer.ids([recipe.start_text])[0] if recipe.start_text else ()
         moving = onward or moving_.fresh(weights, recipe, ids)
     led = Renderer(renderer.tokenizer, tuple(Worn((moving,)).over(under).lead))
-    reader = _reader(weights, led, recipe)
+    head = start.files.get(HEAD_FILE) if start and onward else None
+    reader = _reader(weights, led, recipe, items, head)
     learn, watch = reader.lessons(items), reader.lessons(hold)
     if not learn:
         raise MethodError("No example fits the model's context, so there is nothing to learn from.")
@@ -175,13 +179,15 @@ def _prepared(
     return _Prepared(run, learn, watch, len(items) - len(learn), under, below)
 
 
-def _reader(weights: Weights, renderer: Renderer, recipe: Recipe) -> Reader:
+def _reader(
+    weights: Weights, renderer: Renderer, recipe: Recipe, items: Sequence[TuneItem], head: Blob | None
+) -> Reader:
     if recipe.pairs:
         if not weights.encoder:
             raise MethodError("Only an encoder learns from pairs of texts.")
-        return PairsReader(weights, renderer)
+        return (ViewsReader if items[0].target is None else PairsReader)(weights, renderer)
     if weights.encoder:
-        return EncoderReader(weights, renderer)
+        return EncoderReader(weights, renderer, head)
     return Seq2SeqReader(weights, renderer) if weights.seq2seq else CausalReader(weights, renderer)
 
 
