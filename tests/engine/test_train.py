@@ -17,7 +17,7 @@ from tuningfork.engine.lessons import causal
 from tuningfork.engine.lessons.causal import CausalReader
 from tuningfork.engine.training import explosion, loop, lower, memory, saving
 from tuningfork.engine.training.recompute import recomputed
-from tuningfork.errors import MethodError, TrainingFailed
+from tuningfork.errors import MethodError, ModelError, TrainingFailed
 from tuningfork.model import EmbedRequest, GenerateRequest, Recipe, ScoreRequest, TuneItem
 
 LABELS = ("billing", "login problem", "other")
@@ -271,6 +271,37 @@ def test_items_that_are_too_long_are_left_out_and_counted(tiny, make):
     assert model.tune(recipe, [*items(make, 6), long], [long]).notes["left_out"] == 1.0
     with pytest.raises(MethodError, match="context"):
         model.tune(recipe, [long], [])
+
+
+@pytest.mark.parametrize("choices", [True, False])
+def test_an_answer_longer_than_the_context_is_left_out_and_counted(tiny, make, choices):
+    long = "zq" * 400
+    made = [*items(make, 6), TuneItem(make.prompt("short"), long, (*LABELS, long))]
+    made = made if choices else texts(made)
+    model, recipe = tiny("llama").model, dataclasses.replace(RECIPE, max_steps=2)
+    tuned = model.tune(recipe, made, made[-1:])
+    assert tuned.notes["left_out"] == 1.0 and tuned.curve[-1].hold_nats is None
+    with pytest.raises(MethodError, match="No example fits"):
+        model.tune(recipe, made[-1:], [])
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_label_that_is_seen_once_is_learnt_with_the_others(tiny, make, kind, pairs):
+    if pairs and kind == "llama":
+        pytest.skip("only an encoder learns from pairs")
+    model = tiny(kind).model
+    learn = [*items(make, 8, LABELS[:2]), *items(make, 1, LABELS[2:])]
+    tuned = model.tune(dataclasses.replace(RECIPE, pairs=pairs, max_steps=4), learn, learn[-1:])
+    assert tuned.curve[-1].step == 4 and all(np.isfinite(point.hold_nats) for point in tuned.curve)
+
+
+def test_an_adapter_of_other_weights_is_refused_with_both_their_names(tiny, make, tmp_path):
+    model, other = tiny("llama").model, make.open(make.model("llama", tmp_path, seed=1))
+    adapter = model.tune(dataclasses.replace(RECIPE, max_steps=1), items(make), []).adapter
+    for use in (other.adapted, lambda worn: other.tune(RECIPE, items(make), [], start=worn)):
+        with pytest.raises(ModelError, match=f"(?s){model.base}.*{other.base}"):
+            use(adapter)
 
 
 class Killed(BaseException):
