@@ -6,7 +6,7 @@ Each run is one method at one rate on one dataset, with a method's own number of
 of the highest mean accuracy over both wins, and a tie goes to the one that stands. Two others check: the winner is
 taken over only where its accuracy there, pooled, is not below that of the rate that stands. A run is kept in
 `benchmarks/results/defaults.json` when it is done, so the same command goes on where it stopped, and `--minutes` stops
-it between two runs. The first row of a method's rates is the one that stands.
+it between two runs. The first of a method's rates is the one that stands.
 
 What it does not say: anything about models much larger than these two, whose rates follow the literature.
 """
