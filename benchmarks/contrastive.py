@@ -3,10 +3,10 @@
     python benchmarks/contrastive.py DATA_FOLDER [--only CASES] [--again | --again-ours] [--items N]
 
 SetFit is not installed here: its recipe (Tunstall et al. 2022) is written out with sentence-transformers, pairs drawn
-as SetFit draws them, cosine loss, then scikit-learn's logistic regression. Both sides learn from the same rows at the same
-rate in fp32; what is timed is tuning and fitting, without opening the model. Ours goes its own number of passes, so the
-quality on the same test rows says whether fewer pairs were enough: not worse where the lower end of the paired 95%
-interval lies above -1 point.
+as SetFit draws them, cosine loss, then scikit-learn's logistic regression. Both sides learn from the same rows at the
+same rate in fp32; what is timed is tuning and fitting, without opening the model. Ours goes its own number of passes,
+so the quality on the same test rows says whether fewer pairs were enough: not worse where the lower end of the paired
+95% interval lies above -1 point.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tuningfork.errors import UnknownName
 
 SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 
-NO_ENTRY = {"methods": {"contender", "tuning"}, "metrics": set(), "probes": set()}
+NO_ENTRY = {"methods": {"contender", "defaults", "search", "tuning"}, "metrics": set(), "probes": set()}
 """Files that are no entry of their room's menu: contenders are the user's own."""
 
 

@@ -220,7 +220,7 @@ def forward(
     ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
     positions = torch.tensor([[at for row in rows for at in _positions(row)]], device=device) + weights.first_position
     shared = Shared(_layout(weights, rows), spans, kept=kept, learned=_learned(weights, ids[0]), lead=lead)
-    with weights.lower(rows, kept is not None) if weights.lower else nullcontext():
+    with weights.lower(rows) if weights.lower else nullcontext():
         out = weights.body(
             input_ids=ids, position_ids=positions, use_cache=False, output_hidden_states=layer != -1, shared=shared
         )

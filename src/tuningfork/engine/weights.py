@@ -36,7 +36,7 @@ class Weights:
     decoder_start: int = 0
     notes: list[str] = field(default_factory=list)
     prefix: torch.Tensor | None = None
-    lower: Callable[[Sequence[Any], bool], AbstractContextManager[None]] | None = None
+    lower: Callable[[Sequence[Any]], AbstractContextManager[None]] | None = None
 
     @property
     def causal(self) -> bool:

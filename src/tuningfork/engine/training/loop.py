@@ -24,6 +24,8 @@ Optimizer = torch.optim.Optimizer
 def loop(run: Run, learn: list[Lesson], watch: list[Lesson], saved: Checkpoint | None, choices: int) -> str:
     """Steps until the plan, the clock or patience ends it; leaves the best state in place and says why it ended:
     what ended the plan, `seconds`, `patience`, or that it came to nothing: `diverged` or `exploded`."""
+    if run.lower:
+        run.tokens += run.lower.fill([*learn, *watch])
     plan = planned(run, learn, watch)
     optimizer = torch.optim.AdamW(run.groups, weight_decay=run.recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, ramp(plan.steps, run.recipe.warmup))
@@ -98,7 +100,7 @@ def losses_of(run: Run, part: Sequence[Lesson]) -> torch.Tensor:
     read = sum(lesson.tokens for lesson in part) + run.reader.shared_tokens
     with run.aids():
         losses = run.reader.losses(part)
-    run.tokens += run.lower.cost(read) if run.lower else read
+    run.tokens += round(read * run.lower.rest) if run.lower else read
     return losses
 
 

@@ -1,18 +1,20 @@
 """What frozen lower layers give, computed once: where only the last layers move, it is the same in every epoch.
 
-The states that go into the first layer that moves are kept for each row as it comes by, in train and on hold; from
-then on a pass begins there. Where all of them would not fit into a part of the free memory, none are kept.
+Before the first step all rows, of train and of hold, go through the lower layers in one order, and the states that go
+into the first layer that moves are kept; from then on a pass begins there. So a training that was killed and goes on
+has the same states to the bit. Where all of them would not fit into a part of the free memory, none are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 
+from .. import rows as rows_
 from ..adapters.replaced import stack_of
 from ..lessons.lesson import Lesson
 from ..memory import free_bytes
@@ -23,50 +25,73 @@ from .recompute import forwards
 
 ROOM = 0.25
 """Of the free memory: what states may take."""
+READ_COST = 1 / 3
+"""A token read through all layers, in tokens trained."""
 
 Key = tuple[int, tuple[int, ...], tuple[int, ...]]
 """Of a row: the tokens before its own, its own, and which token each of them follows."""
 
 
 class Lower:
-    """States before layer `first` of `stack`, by row. `rest`: the part of the layers that a known row goes through."""
+    """States before layer `first` of the stack, by row. `rest`: the part of the layers that a pass goes through."""
 
-    def __init__(self, stack: torch.nn.ModuleList, first: int, rows: Sequence[Row]) -> None:
+    def __init__(self, weights: Weights, first: int) -> None:
         self.first = first
-        self._missing = {_key(row) for row in rows}
-        self.rest = (len(stack) - first) / len(stack)
-        self._stack = stack
+        self._weights = weights
+        self._stack = stack_of(weights)[1]
+        self.rest = (len(self._stack) - first) / len(self._stack)
         self._known: dict[Key, torch.Tensor] = {}
-        self._all_known = True
 
-    def cost(self, tokens: int) -> int:
-        """What so many tokens cost in the passes since the last call: a part of them where all were known."""
-        known, self._all_known = self._all_known, True
-        return round(tokens * self.rest) if known else tokens
+    @torch.no_grad()
+    def fill(self, lessons: Sequence[Lesson]) -> int:
+        """Read all rows through the lower layers; what that cost, in tokens trained."""
+        rows = list({_key(lesson.row): lesson.row for lesson in lessons}.values())
+        beginnings = rows_.Beginnings(self._weights)
+        with self._worn(self._kept):
+            for _ in rows_.in_passes(self._weights, rows_.by_length(rows), partial(self._read, beginnings)):
+                pass
+        tokens = sum(len(ids) for _, ids, _ in self._known)
+        return round(tokens * READ_COST * (1 - self.rest))
+
+    def _read(self, beginnings: rows_.Beginnings, batch: Sequence[Row]) -> None:
+        rows_.forward(self._weights, batch, beginnings.before(batch))
 
     @contextmanager
-    def under(self, rows: Sequence[Row], followed: bool) -> Iterator[None]:
-        """A pass over these rows: it begins above where all are known, else they are known afterwards. One that is
-        `followed` gives its keys and values to rows of a later pass, and runs whole until no row is missing."""
-        keys = [_key(row) for row in rows]
-        top = self._stack[self.first]
-        if all(key in self._known for key in keys) and not (followed and self._missing):
-            given = torch.cat([self._known[key] for key in keys])[None]
-            new: dict[torch.nn.Module, Any] = dict.fromkeys(self._stack[: self.first], _passed_on)
-            new[top] = partial(_begun, top.forward, given)
-        else:
-            self._all_known = False
-            new = {top: partial(self._kept, top.forward, keys, [len(row.ids) for row in rows])}
+    def on(self) -> Iterator[None]:
+        """Passes begin at the first layer that moves, for the length of the block."""
+        with self._worn(self._given):
+            yield
+
+    @contextmanager
+    def _worn(self, under: Callable[[Sequence[Row]], Any]) -> Iterator[None]:
+        self._weights.lower = under
+        try:
+            yield
+        finally:
+            self._weights.lower = None
+
+    @contextmanager
+    def _kept(self, rows: Sequence[Row]) -> Iterator[None]:
+        """A pass that ends where the first layer that moves begins."""
+        new: dict[torch.nn.Module, Any] = dict.fromkeys(self._stack[self.first :], _passed_on)
+        new[self._stack[self.first]] = partial(self._keep, rows)
         with forwards(new):
             yield
 
-    def _kept(self, forward: Any, keys: Sequence[Key], lengths: Sequence[int], *args: Any, **kwargs: Any) -> Any:
-        states = args[0] if args else kwargs["hidden_states"]
-        with torch.inference_mode(False), torch.no_grad():  # what a look at hold found must serve a gradient too
-            for key, own in zip(keys, torch.split(states[0], list(lengths)), strict=True):
-                self._known[key] = own.clone()
-        self._missing.difference_update(keys)
-        return forward(*args, **kwargs)
+    def _keep(self, rows: Sequence[Row], hidden_states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        for row, own in zip(rows, torch.split(hidden_states[0], [len(row.ids) for row in rows]), strict=True):
+            self._known[_key(row)] = own.clone()
+        return hidden_states
+
+    @contextmanager
+    def _given(self, rows: Sequence[Row]) -> Iterator[None]:
+        """A pass that begins there."""
+        given = torch.cat([self._known[_key(row)] for row in rows])[None]
+        top = self._stack[self.first]
+        new: dict[torch.nn.Module, Any] = dict.fromkeys(self._stack[: self.first], _passed_on)
+        new[top] = partial(_begun, top.forward, given)
+        with forwards(new):
+            yield
 
 
 def _key(row: Row) -> Key:
@@ -77,7 +102,7 @@ def _passed_on(hidden_states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
     return hidden_states
 
 
-def _begun(forward: Any, given: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+def _begun(forward: Callable[..., Any], given: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
     if args:
         return forward(given, *args[1:], **kwargs)
     return forward(**{**kwargs, "hidden_states": given})
@@ -90,6 +115,4 @@ def lower(weights: Weights, moving: Moving, lessons: Sequence[Lesson], shared_to
         return None
     tokens = sum(lesson.tokens for lesson in lessons) + shared_tokens
     needed = tokens * weights.net.config.get_text_config().hidden_size * weights.dtype.itemsize
-    if needed > ROOM * free_bytes(weights.device):
-        return None
-    return Lower(stack_of(weights)[1], first, [lesson.row for lesson in lessons])
+    return Lower(weights, first) if needed <= ROOM * free_bytes(weights.device) else None

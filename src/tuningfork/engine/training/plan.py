@@ -31,31 +31,18 @@ class Plan:
 def planned(run: Run, learn: Sequence[Lesson], watch: Sequence[Lesson]) -> Plan:
     """The plan of a training: looking takes at most a fifth of the tokens."""
     recipe = run.recipe
-    steps, ends = max(1, round(recipe.epochs * per_epoch(learn, recipe))), "epochs"
+    steps, ends = max(1, round(recipe.epochs * math.ceil(len(learn) / recipe.batch))), "epochs"
     if recipe.max_steps is not None and recipe.max_steps < steps:
         steps, ends = recipe.max_steps, "steps"
-    prefix = run.reader.shared_tokens
-    a_step = sum(lesson.tokens for lesson in learn) / len(learn) * min(recipe.batch, len(learn)) + prefix
-    a_look = (sum(lesson.tokens for lesson in watch) + prefix) * LOOK_COST
+    prefix, part = run.reader.shared_tokens, run.lower.rest if run.lower else 1.0
+    a_step = (sum(lesson.tokens for lesson in learn) / len(learn) * min(recipe.batch, len(learn)) + prefix) * part
+    a_look = (sum(lesson.tokens for lesson in watch) + prefix) * LOOK_COST * part
     if recipe.max_tokens is not None:
-        most = max(1, _within(run, (1 - LOOK_SHARE) * recipe.max_tokens, a_step, per_epoch(learn, recipe)))
+        most = max(1, int(((1 - LOOK_SHARE) * recipe.max_tokens - run.tokens) / a_step))
         if most < steps:
             steps, ends = most, "tokens"
     looks = int(LOOK_SHARE * steps * a_step / a_look) if watch else LOOKS
     return Plan(steps, max(1, math.ceil(steps / max(1, min(LOOKS, looks)))), ends)
-
-
-def per_epoch(learn: Sequence[Lesson], recipe: Recipe) -> int:
-    """Steps of one pass over what is to be learnt."""
-    return math.ceil(len(learn) / recipe.batch)
-
-
-def _within(run: Run, tokens: float, a_step: float, first: int) -> int:
-    """How many steps so many tokens are enough for. Where the lower layers are read once only, steps after the first
-    epoch cost a part."""
-    if run.lower is None or tokens <= first * a_step:
-        return int(tokens / a_step)
-    return int(first + (tokens - first * a_step) / (a_step * run.lower.rest))
 
 
 def ramp(steps: int, warmup: float) -> Callable[[int], float]:

@@ -46,11 +46,9 @@ class Run:
         with ExitStack() as stack:
             if self.recompute:
                 stack.enter_context(recomputed(self.weights))
-            self.weights.lower = self.lower.under if self.lower else None
-            try:
-                yield
-            finally:
-                self.weights.lower = None
+            if self.lower:
+                stack.enter_context(self.lower.on())
+            yield
 
     def snapshot(self) -> list[torch.Tensor]:
         return [t.detach().clone() for t in self._tensors()]
