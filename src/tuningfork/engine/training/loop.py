@@ -13,8 +13,9 @@ from ..checkpoint import Checkpoint
 from ..lessons.lesson import Lesson
 from .best import Best
 from .explosion import Explosion
+from .lower import READ_COST
 from .memory import in_memory, parts_of
-from .plan import LOOK_COST, Plan, dealt, planned, ramp
+from .plan import Plan, dealt, planned, ramp
 from .run import Run
 from .saving import Clock, Progress, save, went_on
 
@@ -120,5 +121,5 @@ def _looked(run: Run, watch: Sequence[Lesson]) -> tuple[torch.Tensor, float]:
             nats += float(losses.sum())
             several = torch.tensor([lesson.target is not None for lesson in part], device=losses.device)
             qualities.append(torch.where(several, torch.exp(-losses), -losses).float().cpu())
-    run.tokens = before + round((run.tokens - before) * LOOK_COST)
+    run.tokens = before + round((run.tokens - before) * READ_COST)
     return torch.cat(qualities), nats / len(watch)

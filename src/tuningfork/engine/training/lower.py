@@ -26,7 +26,7 @@ from .recompute import forwards
 ROOM = 0.25
 """Of the free memory: what states may take."""
 READ_COST = 1 / 3
-"""A token read through all layers, in tokens trained."""
+"""A pass forward, in tokens trained: about a third of forward and backward."""
 
 Key = tuple[int, tuple[int, ...], tuple[int, ...]]
 """Of a row: the tokens before its own, its own, and which token each of them follows."""

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from ...model import Recipe
 from ..lessons import pairs
 from ..lessons.lesson import Lesson
+from .lower import READ_COST
 from .run import Run
 
 LOOKS = 10
 LOOK_SHARE = 0.2
-LOOK_COST = 1 / 3
-"""A pass forward, in tokens trained: about a third of forward and backward."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def planned(run: Run, learn: Sequence[Lesson], watch: Sequence[Lesson]) -> Plan:
         steps, ends = recipe.max_steps, "steps"
     prefix, part = run.reader.shared_tokens, run.lower.rest if run.lower else 1.0
     a_step = (sum(lesson.tokens for lesson in learn) / len(learn) * min(recipe.batch, len(learn)) + prefix) * part
-    a_look = (sum(lesson.tokens for lesson in watch) + prefix) * LOOK_COST * part
+    a_look = (sum(lesson.tokens for lesson in watch) + prefix) * READ_COST * part
     if recipe.max_tokens is not None:
         most = max(1, int(((1 - LOOK_SHARE) * recipe.max_tokens - run.tokens) / a_step))
         if most < steps:
