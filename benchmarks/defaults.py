@@ -17,7 +17,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ INSTRUCTIONS = {
     "sst2": "Is this sentence from a movie review positive or negative?",
     "tweet_eval_emotion": "Which emotion does this tweet show?",
     "ag_news": "Which section does this news text belong to?",
+    "banking77": "Which intent does this question to a bank have?",
     "sms_spam": "Is this text message spam or not?",
 }
 CHOOSE, CHECK = ("sst2", "tweet_eval_emotion"), ("ag_news", "sms_spam")
@@ -48,26 +49,40 @@ RATES = {
 }
 
 
+MANY, MANY_MODEL, MANY_METHOD, MANY_PER_LABEL = "banking77", "minilm-l6", "lora", 10
+PASSES = (10.0, 5.77)
+"""With 77 labels: passes where 16 examples of each label count as few, and where 256 in all do."""
+
+
 def main() -> None:
     """Run what is not kept yet, as long as there is time, then print the table."""
     options = arguments()
     kept = recorded()
     began = time.perf_counter()
-    for model, methods in RATES.items():
-        for method, rates in methods.items():
-            about = (model, method, options.seed)
-            for data in (*CHOOSE, *CHECK):
-                for rate in rates if data in CHOOSE else checked(kept, about, rates):
-                    key = name_of(data, about, rate)
-                    if key in kept or options.only not in key:
-                        continue
-                    if time.perf_counter() - began > 60 * options.minutes:
-                        return
-                    kept[key] = run(data, model, method, rate, options)
-                    print(f"{key}: {kept[key]['accuracy']:.3f} in {kept[key]['seconds']:.0f} s", flush=True)
-                    write(kept)
+    for key, data, model, method, count, said in wanted(kept, options.seed):
+        if key in kept or options.only not in key:
+            continue
+        if time.perf_counter() - began > 60 * options.minutes:
+            return
+        kept[key] = run(data, model, f"{method}({said})", count, options)
+        print(f"{key}: {kept[key]['accuracy']:.3f} in {kept[key]['seconds']:.0f} s", flush=True)
+        write(kept)
     for line in table(kept, options):
         print(line)
+
+
+def wanted(kept: Found, seed: int) -> Iterator[tuple[str, str, str, str, int, str]]:
+    """Every run: its name, dataset, model, method, examples of each label, and the setting. What checks a choice comes
+    after the runs that make it."""
+    for model, methods in RATES.items():
+        for method, rates in methods.items():
+            about = (model, method, seed)
+            for data in (*CHOOSE, *CHECK):
+                for rate in rates if data in CHOOSE else checked(kept, about, rates):
+                    said = f"learning_rate={rate!r}"
+                    yield name_of(data, about, rate), data, model, method, PER_LABEL[model], said
+    for passes in PASSES:
+        yield name_of_passes(passes, seed), MANY, MANY_MODEL, MANY_METHOD, MANY_PER_LABEL, f"epochs={passes!r}"
 
 
 def arguments() -> argparse.Namespace:
@@ -81,8 +96,8 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(data: str, model: str, method: str, rate: float, options: argparse.Namespace) -> Found:
-    """One training and its answers to the test items."""
+def run(data: str, model: str, method: str, per_label: int, options: argparse.Namespace) -> Found:
+    """One training, by a method with its settings, and its answers to the test items."""
     from tuningfork.candidate import Single
     from tuningfork.method import Bench, Share
     from tuningfork.methods import open_method
@@ -95,7 +110,7 @@ def run(data: str, model: str, method: str, rate: float, options: argparse.Names
     rows = read(options.folder / data / "train.jsonl")
     labels = tuple(sorted({row["label"] for row in rows}))
     task = Task(data, "classification", Sources("train.jsonl"), Columns(("text",), "label"), INSTRUCTIONS[data], labels)
-    train, hold = drawn(rows, labels, PER_LABEL[model], options.seed)
+    train, hold = drawn(rows, labels, per_label, options.seed)
     test = examples(read(options.folder / data / "test.jsonl")[: options.test], "test")
     opened = Watched(open_model(model))
     bench = Bench(
@@ -110,7 +125,7 @@ def run(data: str, model: str, method: str, rate: float, options: argparse.Names
     )
     start = Single(model, labels, words_of(labels), default_template(task))
     began = time.perf_counter()
-    made = open_method(f"{method}(learning_rate={rate!r})")(start, bench)
+    made = open_method(method)(start, bench)
     seconds = time.perf_counter() - began
     said = predict(made, {model: opened}, [example.inputs for example in test])
     right = [int(p.answer == example.answer) for p, example in zip(said, test, strict=True)]
@@ -175,6 +190,11 @@ def name_of(data: str, about: About, rate: float) -> str:
     return f"{data}/{model}/{method}/{rate:g}/{PER_LABEL[model]}/{seed}"
 
 
+def name_of_passes(passes: float, seed: int) -> str:
+    """The same of a run with many labels."""
+    return f"{MANY}/{MANY_MODEL}/{MANY_METHOD}/epochs {passes:g}/{MANY_PER_LABEL}/{seed}"
+
+
 def winner(kept: Found, about: About, rates: Sequence[float]) -> float | None:
     """The rate of the highest mean accuracy on what chooses; None while a run is missing. Ties go to the one that
     stands, which is the first."""
@@ -204,7 +224,8 @@ def table(kept: Found, options: argparse.Namespace) -> list[str]:
                 for rate in rates
             ]
             lines.append(f"{model} {method}: {'; '.join(cells)} -> {verdict(kept, about, rates)}")
-    return lines
+    cells = [f"{passes:g}: {accuracy(kept, name_of_passes(passes, options.seed))}" for passes in PASSES]
+    return [*lines, f"{MANY_MODEL} {MANY_METHOD}, passes on {MANY}: {'; '.join(cells)}"]
 
 
 def accuracy(kept: Found, key: str) -> str:
