@@ -70,13 +70,6 @@ def test_more_examples_are_seen_less_often_each():
     assert many * 100 > few, "and still more often in all"
 
 
-def test_what_counts_as_few_grows_with_the_labels():
-    two, many = bench(labels=2, per_label=400), bench(labels=50, per_label=16)
-    assert len(two.train) == len(many.train) == 800
-    passes = [paced(Recipe(), at, at.models["fake"], Pace()).epochs for at in (two, many)]
-    assert passes[0] < 6.0 and passes[1] == 10.0
-
-
 @pytest.mark.parametrize(("kind", "moved"), [("lora", True), ("full", True), ("prefix_tuning", False), ("ia3", False)])
 def test_larger_models_take_smaller_steps_where_weights_move(kind, moved):
     at, model = bench(), FakeModel("fake")

@@ -1,6 +1,6 @@
 """Where the methods of tuning begin: a rate, how often each example is seen, and how both follow from the task.
 
-One row for each way of moving weights. What was chosen by runs says so, and `benchmarks/defaults.py` repeats them;
+One row for each way of moving weights. `benchmarks/defaults.py` repeats the runs that choose them and those that check;
 what follows the literature names it.
 
 - Size: larger models take smaller steps. Rates of moved weights fall with the number of parameters to the power of
@@ -8,7 +8,9 @@ what follows the literature names it.
   2023, arXiv 2305.14314). Measured here are 23 and 135 million only; rates of virtual tokens and of factors do not
   follow size (Lester et al. 2021, arXiv 2104.08691).
 - Examples: up to a few, each is seen as often as the row says; from there on steps grow with the root of the examples.
-- Labels: what counts as few grows with them, since a label is learnt from its own examples.
+- Labels: no rule of their own; that many labels need more passes is not shown.
+
+No rate follows from our runs so far: too few are done (`benchmarks/results/defaults.json`) to choose and to check one.
 """
 
 from __future__ import annotations
@@ -21,8 +23,6 @@ from ..model import Model, Recipe
 
 FEW = 256
 """Up to so many examples, each is seen as often as the row says."""
-FEW_OF_A_LABEL = 16
-"""So many of every label count as few too."""
 FEWEST_PASSES = 2.0
 SMALL = 135e6
 """Parameters up to which a rate is as its row says."""
@@ -72,8 +72,7 @@ def paced(recipe: Recipe, bench: Bench, model: Model, pace: Pace) -> Recipe:
     """A recipe with the rate and the passes that the user says, or those of its row."""
     row = DEFAULTS[f"pairs {recipe.kind}" if recipe.pairs else recipe.kind]
     count = max(1, len(bench.train))
-    few = max(FEW, FEW_OF_A_LABEL * len(bench.task.labels))
-    passes = max(FEWEST_PASSES, row.passes * min(1.0, (few / count) ** 0.5))
+    passes = max(FEWEST_PASSES, row.passes * min(1.0, (FEW / count) ** 0.5))
     return replace(
         recipe,
         learning_rate=pace.learning_rate or row.rate * for_size(model, row.by_size),
