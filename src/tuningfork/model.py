@@ -194,7 +194,8 @@ class Recipe:
 
     `rank` is that of LoRA and the size of a bottleneck; `layers` how many of the last ones move; `tokens` how many
     virtual ones a soft prompt has, which starts as the tokens of `start_text` (random ones without). With `pairs` an
-    encoder learns that texts with the same target are alike, and others are not.
+    encoder learns that texts with the same target are alike, and others are not; of texts without a target, that each
+    is like itself.
 
     `epochs`, `max_steps` and `max_tokens` (tokens through the loop) fix the number of steps before the first one, so
     that the rate schedule fits; `max_seconds` only cuts it short. After `patience` looks at hold without a better loss

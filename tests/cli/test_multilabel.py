@@ -68,7 +68,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuningfork.Run:
 def test_every_road_that_works_on_sets_is_measured(run: tuningfork.Run) -> None:
     board = run.leaderboard().set_index("candidate")
     roads = ["majority", "head@fake-encoder", "head@fake", "lora@fake-encoder", "lora@fake", "few_shot+calibrate@fake"]
-    assert all(board.loc[name, "dev_items"] > 0 for name in [*roads, "zero_shot@fake", "yours:ours.answer"])
+    assert all(board.loc[name, "test_items"] > 0 for name in [*roads, "zero_shot@fake", "yours:ours.answer"])
     assert not (board["status"] == "failed").any() and (board["failed_items"] == 0).all()
     assert board.loc["head@fake-encoder", "test"] > 0.8 > board.loc["majority", "test"]
     assert board.loc["few_shot+calibrate@fake", "test"] > board.loc["majority", "test"]

@@ -18,7 +18,7 @@ def task(kind: str) -> Task:
 
 
 def test_every_file_is_on_the_menu_and_back() -> None:
-    shared = {"__init__", "contender", "one_vs_rest", "partners", "tuning", "yes_no"}
+    shared = {"__init__", "contender", "defaults", "one_vs_rest", "partners", "search", "tuning", "yes_no"}
     files = {path.stem for path in ROOM.glob("*.py")} - shared
     assert files == set(MENU) == {open_method(name).name for name in MENU}
 

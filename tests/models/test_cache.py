@@ -337,3 +337,10 @@ def test_the_most_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TUNINGFORK_ANSWERS_GIB", wrong)
         with pytest.raises(UserError, match=f"'{wrong}'"):
             AnswerCache()
+
+
+def test_it_says_how_large_its_model_is(cache: AnswerCache) -> None:
+    fake = FakeModel()
+    assert Cached(fake, cache).parameters is None
+    fake.parameters = 7  # type: ignore[attr-defined]
+    assert Cached(fake, cache).parameters == 7

@@ -196,6 +196,7 @@ def test_tuning_keeps_the_recipes_limits():
     limited = model.tune(Recipe(epochs=4, batch=10, max_tokens=one_epoch_tokens), items, [])
     assert limited.usage.tokens_trained <= one_epoch_tokens
     against = [TuneItem(item.prompt, LABELS[(LABELS.index(item.target) + 1) % 3], LABELS) for item in items]
+    assert limited.why_stopped == "tokens"
     gave_up = model.tune(Recipe(epochs=40, batch=10, patience=2), items, against)
     assert gave_up.why_stopped == "patience"
 

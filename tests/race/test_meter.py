@@ -36,6 +36,13 @@ def test_every_call_is_charged() -> None:
     assert used.tokens_in and used.tokens_out and used.tokens_trained
 
 
+def test_it_says_how_large_its_model_is() -> None:
+    fake = FakeModel()
+    assert metered(fake=fake)[0].parameters is None
+    fake.parameters = 135_000_000  # type: ignore[attr-defined]
+    assert metered(fake=fake)[0].parameters == 135_000_000
+
+
 def test_an_adapted_model_is_behind_the_same_meter() -> None:
     model, meter = metered()
     worn = model.adapted(model.tune(Recipe(max_steps=1), ITEMS, []).adapter)

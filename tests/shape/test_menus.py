@@ -15,7 +15,7 @@ from tuningfork.errors import UnknownName
 SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 
 NO_ENTRY = {
-    "methods": {"contender", "one_vs_rest", "partners", "tuning", "yes_no"},
+    "methods": {"contender", "defaults", "one_vs_rest", "partners", "search", "tuning", "yes_no"},
     "metrics": {"function"},
     "probes": set(),
 }

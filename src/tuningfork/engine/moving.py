@@ -15,6 +15,7 @@ import torch
 
 from ..errors import MethodError, ModelError
 from ..model import Adapter, Recipe
+from ..store.blobs import Blob
 from .adapters import bottleneck, ia3, layout, lora, prefix, replaced, soft
 from .adapters.layout import Config, Tensors
 from .weights import Weights
@@ -66,6 +67,11 @@ class Worn:
         return Worn((*other.parts, *self.parts))
 
 
+def lowest(moving: Moving) -> int:
+    """The first layer that moves; 0 where any may."""
+    return moving.lowest if isinstance(moving, replaced.Replaced) else 0
+
+
 def fresh(weights: Weights, recipe: Recipe, ids: Sequence[int] = ()) -> Moving:
     """What this recipe moves, as it is before the first step; soft prompts start from the tokens `ids`. Raises
     MethodError where the model has nothing of the kind."""
@@ -86,11 +92,19 @@ def fresh(weights: Weights, recipe: Recipe, ids: Sequence[int] = ()) -> Moving:
             raise MethodError("There is no adapter to go on from.")
 
 
-def pack(weights: Weights, moving: Moving, model_id: str, under: Adapter | None = None) -> Adapter:
-    """What moves as files in PEFT's layout, over the adapter that it was trained on."""
+def pack(
+    weights: Weights,
+    moving: Moving,
+    model_id: str,
+    under: Adapter | None = None,
+    rate: float | None = None,
+    head: Blob | None = None,
+) -> Adapter:
+    """What moves as files in PEFT's layout, over the adapter that it was trained on; with the rate that it was trained
+    at and the head that was trained with it, for a training that goes on."""
     tensors, config = moving.packed(weights)
-    made = layout.write(weights, model_id, tensors, config)
-    return Adapter(made.base, made.files, under)
+    made = layout.write(weights, model_id, tensors, config if rate is None else {**config, layout.RATE: rate})
+    return Adapter(made.base, {**made.files, **({layout.HEAD_FILE: head} if head else {})}, under)
 
 
 def unpack(weights: Weights, adapter: Adapter, dtype: torch.dtype | None = None) -> Worn:

@@ -11,6 +11,7 @@ rows that simply run on, padded, through their own attention.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TypeVar
@@ -219,9 +220,10 @@ def forward(
     ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
     positions = torch.tensor([[at for row in rows for at in _positions(row)]], device=device) + weights.first_position
     shared = Shared(_layout(weights, rows), spans, kept=kept, learned=_learned(weights, ids[0]), lead=lead)
-    out = weights.body(
-        input_ids=ids, position_ids=positions, use_cache=False, output_hidden_states=layer != -1, shared=shared
-    )
+    with weights.lower(rows) if weights.lower else nullcontext():
+        out = weights.body(
+            input_ids=ids, position_ids=positions, use_cache=False, output_hidden_states=layer != -1, shared=shared
+        )
     states: torch.Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
     return states[0]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -19,7 +21,8 @@ class Weights:
     """A model in memory. `net` is the whole module, `body` the part that gives hidden states (an encoder-decoder's
     encoder). `decoder_start` is the token that an encoder-decoder's answers begin after; `notes` are for the user;
     `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn. `output` is
-    a packed copy of the output layer's weights (`linear.py`), and the address of those it was made of."""
+    a packed copy of the output layer's weights (`linear.py`), and the address of those it was made of. `lower` is worn
+    by each pass over its rows, while a training keeps what frozen layers give."""
 
     net: Any
     tokenizer: Any
@@ -35,6 +38,7 @@ class Weights:
     notes: list[str] = field(default_factory=list)
     prefix: torch.Tensor | None = None
     output: tuple[torch.Tensor, int] | None = None
+    lower: Callable[[Sequence[Any]], AbstractContextManager[None]] | None = None
 
     @property
     def causal(self) -> bool:

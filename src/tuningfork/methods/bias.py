@@ -11,15 +11,17 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
-from .tuning import paced, tuned
+from .defaults import Pace
+from .tuning import tuned
 
 
 @dataclass(frozen=True)
 class Bias:
     """Tunes the bias weights alone (BitFit)."""
 
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "bias"
     family: ClassVar[Family] = "tune"
@@ -28,4 +30,4 @@ class Bias:
     kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        return tuned(start, bench, self.name, paced(Recipe("bias"), bench, self.learning_rate, self.epochs, few=16.0))
+        return tuned(start, bench, self.name, Recipe("bias"), Pace(self.learning_rate, self.epochs, self.search))

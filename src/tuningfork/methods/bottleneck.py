@@ -11,7 +11,8 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
-from .tuning import paced, tuned
+from .defaults import Pace
+from .tuning import tuned
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,9 @@ class Bottleneck:
     """Tunes small layers added after each block (adapter layers)."""
 
     size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "bottleneck"
     family: ClassVar[Family] = "tune"
@@ -30,4 +32,4 @@ class Bottleneck:
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         recipe = Recipe("bottleneck", rank=self.size)
-        return tuned(start, bench, self.name, paced(recipe, bench, self.learning_rate, self.epochs))
+        return tuned(start, bench, self.name, recipe, Pace(self.learning_rate, self.epochs, self.search))

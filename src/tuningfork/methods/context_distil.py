@@ -7,6 +7,7 @@ so after the instruction alone. What it gains is the prompt: every answer then r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import ClassVar
 
@@ -16,8 +17,9 @@ from ..method import Bench, Family, Need, single
 from ..model import Capability, Recipe
 from ..task import Kind
 from .calibrate import unshown
+from .defaults import Pace, paced
 from .distil import taught_items, told
-from .tuning import asked_items, onward, paced, prompted, run
+from .tuning import adapted, asked_items, best_run, onward, prompted
 from .zero_shot import asking
 
 
@@ -27,8 +29,9 @@ class ContextDistil:
 
     most: int = 2000
     rank: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "context_distil"
     family: ClassVar[Family] = "hybrid"
@@ -46,11 +49,12 @@ class ContextDistil:
         if not taught:
             raise MethodError(f"The prompt to learn from answered none of {len(seen)} inputs within the share.")
         items = taught_items(asked, bench, taught)
-        recipe = paced(Recipe(rank=self.rank, alpha=2.0 * self.rank), bench, self.learning_rate, self.epochs)
+        model, pace = bench.models[one.model], Pace(self.learning_rate, self.epochs, self.search)
+        recipe = paced(Recipe(rank=self.rank, alpha=2.0 * self.rank), bench, model, pace)
         recipe, before = onward(recipe, one, bench)
         hold = asked_items(asked, bench, bench.hold)
-        made = run(bench.models[one.model], bench, recipe, items, hold, before)
-        return replace(asked, adapter=made.adapter)
+        finished = partial(adapted, asked)
+        return finished(best_run(model, bench, recipe, pace, items, hold, before, finished))
 
     def _teacher(self, one: Single, bench: Bench) -> Single:
         """The best known candidate of this model that is nothing but a prompt with demonstrations, the same for every

@@ -13,10 +13,11 @@ from typing import ClassVar
 from ..candidate import Candidate
 from ..errors import MethodError
 from ..method import Bench, Family, Need, single
-from ..model import Capability, Recipe
+from ..model import Capability, Recipe, Tuned
 from ..task import Kind
+from .defaults import Pace, paced
 from .head import FitHead
-from .tuning import answers, label_items, paced, parts, run
+from .tuning import answers, best_run, label_items, onward, parts
 
 PORTION = 0.8
 """Of the share: the head reads every text once more."""
@@ -29,6 +30,7 @@ class Contrastive:
     rank: int = 0
     learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
     batch: int = 32
 
     name: ClassVar[str] = "contrastive"
@@ -42,11 +44,14 @@ class Contrastive:
         model = bench.models[one.model]
         if answers(model):
             raise MethodError(f"{one.model} is no encoder: pairs of texts tune what gives vectors.")
-        # Few texts in many pairs: each pass over the texts is one over a batch's worth of pairs for each of them.
         recipe = Recipe("lora" if self.rank else "full", rank=self.rank or 8, pairs=True, batch=self.batch)
-        rate = self.learning_rate or (1e-3 if self.rank else 5e-5)
-        recipe = paced(recipe, bench, rate, self.epochs, few=16.0)
+        pace = Pace(self.learning_rate, self.epochs, self.search)
+        recipe, before = onward(paced(recipe, bench, model, pace), one, bench)
         train, hold = parts(bench)
         learn, watch = ([replace(item, weight=1.0) for item in label_items(one, part)] for part in (train, hold))
-        made = run(model, bench, recipe, learn, watch, one.adapter, PORTION)
+
+        def tried(made: Tuned) -> Candidate:  # a head that has not learnt hold, so that hold can choose
+            return FitHead()(replace(one, adapter=made.adapter), replace(bench, hold=()))
+
+        made = best_run(model, bench, recipe, pace, learn, watch, before, tried, PORTION)
         return FitHead()(replace(one, adapter=made.adapter), replace(bench, train=train, hold=hold))

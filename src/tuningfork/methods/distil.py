@@ -7,8 +7,9 @@ nothing that the labels themselves would not say better, so the method does not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import exp
 from random import Random
 from typing import ClassVar
@@ -16,10 +17,11 @@ from typing import ClassVar
 from ..candidate import Candidate, Constant, Prediction, Single
 from ..errors import BudgetSpent, MethodError
 from ..method import Bench, Family, Known, Need, single
-from ..model import Capability, Recipe, TuneItem
+from ..model import Capability, Recipe, Tuned, TuneItem
 from ..predict import predict
 from ..task import Example, Kind
-from .tuning import answers, asked_items, asked_pairs, headed, label_items, likely, onward, paced, parts, run
+from .defaults import Pace, paced
+from .tuning import adapted, answers, asked_items, asked_pairs, best_run, headed, label_items, likely, onward, parts
 from .zero_shot import asking
 
 CHUNK = 32
@@ -34,8 +36,9 @@ class Distil:
     most: int = 2000
     sure: float = 0.6
     rank: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "distil"
     family: ClassVar[Family] = "hybrid"
@@ -45,26 +48,29 @@ class Distil:
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         one = single(start, self.name)
+        if not bench.unlabelled:
+            raise MethodError("There are no unlabelled inputs to learn from. Name a file under `data: unlabelled:`.")
         teacher = self._teacher(bench)
         inputs = Random(f"distil {bench.seed}").sample(bench.unlabelled, min(self.most, len(bench.unlabelled)))
-        if not inputs:
-            raise MethodError("There are no unlabelled inputs to learn from. Name a file under `data: unlabelled:`.")
         taught = self._trusted(told(teacher.candidate, bench, inputs), bool(one.labels))
         if not taught:
             raise MethodError(f"The teacher {teacher.trial} was sure of none of {len(inputs)} unlabelled inputs.")
         model = bench.models[one.model]
-        recipe = paced(Recipe(rank=self.rank, alpha=2.0 * self.rank), bench, self.learning_rate, self.epochs)
+        pace = Pace(self.learning_rate, self.epochs, self.search)
+        recipe = paced(Recipe(rank=self.rank, alpha=2.0 * self.rank), bench, model, pace)
         recipe, before = onward(recipe, one, bench)
         learn, hold = parts(bench)
+        finished: Callable[[Tuned], Single]
         if answers(model):
             asked = asking(one, bench, one.shots)
             items = [*asked_items(asked, bench, learn), *taught_items(asked, bench, taught)]
-            made = run(model, bench, recipe, items, asked_items(asked, bench, hold), before)
-            return replace(asked, adapter=made.adapter)
-        said = [replace(example, target=prediction.answer) for example, prediction in taught]
-        soft = [with_shares(i, p) for i, (_, p) in zip(label_items(one, said), taught, strict=True)]
-        made = run(model, bench, recipe, [*label_items(one, learn), *soft], label_items(one, hold), before)
-        return headed(one, made)
+            watch, finished = asked_items(asked, bench, hold), partial(adapted, asked)
+        else:
+            said = [replace(example, target=prediction.answer) for example, prediction in taught]
+            soft = [with_shares(i, p) for i, (_, p) in zip(label_items(one, said), taught, strict=True)]
+            items, watch = [*label_items(one, learn), *soft], label_items(one, hold)
+            finished = partial(headed, one)
+        return finished(best_run(model, bench, recipe, pace, items, watch, before, finished))
 
     def _teacher(self, bench: Bench) -> Known:
         """The best known candidate that looks at its input, but for the pupil of an earlier rung."""

@@ -13,15 +13,17 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
-from .tuning import paced, tuned
+from .defaults import Pace
+from .tuning import tuned
 
 
 @dataclass(frozen=True)
 class Full:
     """Tunes all weights on the train examples."""
 
-    learning_rate: float = 5e-5
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "full"
     family: ClassVar[Family] = "tune"
@@ -30,4 +32,4 @@ class Full:
     kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        return tuned(start, bench, self.name, paced(Recipe("full"), bench, self.learning_rate, self.epochs, few=6.0))
+        return tuned(start, bench, self.name, Recipe("full"), Pace(self.learning_rate, self.epochs, self.search))

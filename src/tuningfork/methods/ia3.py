@@ -11,15 +11,17 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
-from .tuning import paced, tuned
+from .defaults import Pace
+from .tuning import tuned
 
 
 @dataclass(frozen=True)
 class Ia3:
     """Tunes factors on keys, values and feed-forward units (IA3)."""
 
-    learning_rate: float = 1e-2
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "ia3"
     family: ClassVar[Family] = "tune"
@@ -28,4 +30,4 @@ class Ia3:
     kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
-        return tuned(start, bench, self.name, paced(Recipe("ia3"), bench, self.learning_rate, self.epochs, few=16.0))
+        return tuned(start, bench, self.name, Recipe("ia3"), Pace(self.learning_rate, self.epochs, self.search))

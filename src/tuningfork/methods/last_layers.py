@@ -9,7 +9,8 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
-from .tuning import paced, tuned
+from .defaults import Pace
+from .tuning import tuned
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,9 @@ class LastLayers:
     """Tunes the last layers of the model on the train examples."""
 
     layers: int = 4
-    learning_rate: float = 1e-4
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "last_layers"
     family: ClassVar[Family] = "tune"
@@ -28,4 +30,4 @@ class LastLayers:
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         recipe = Recipe("last_layers", layers=self.layers)
-        return tuned(start, bench, self.name, paced(recipe, bench, self.learning_rate, self.epochs))
+        return tuned(start, bench, self.name, recipe, Pace(self.learning_rate, self.epochs, self.search))

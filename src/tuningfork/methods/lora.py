@@ -13,7 +13,8 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
-from .tuning import paced, tuned
+from .defaults import Pace
+from .tuning import tuned
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class Lora:
     rank: int = 8
     rslora: bool = False
     dora: bool = False
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "lora"
     family: ClassVar[Family] = "tune"
@@ -35,4 +37,4 @@ class Lora:
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         alpha = 2.0 * self.rank ** (0.5 if self.rslora else 1.0)
         recipe = Recipe("lora", rank=self.rank, alpha=alpha, rslora=self.rslora, dora=self.dora)
-        return tuned(start, bench, self.name, paced(recipe, bench, self.learning_rate, self.epochs))
+        return tuned(start, bench, self.name, recipe, Pace(self.learning_rate, self.epochs, self.search))

@@ -11,6 +11,7 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
+from .defaults import Pace
 from .tuning import softly_tuned
 
 
@@ -20,8 +21,9 @@ class PTuning:
 
     tokens: int = 32
     from_prompt: bool = True
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "p_tuning"
     family: ClassVar[Family] = "soft"
@@ -31,4 +33,4 @@ class PTuning:
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         recipe = Recipe("p_tuning", tokens=self.tokens)
-        return softly_tuned(start, bench, recipe, self.from_prompt, self.learning_rate, self.epochs)
+        return softly_tuned(start, bench, recipe, self.from_prompt, Pace(self.learning_rate, self.epochs, self.search))

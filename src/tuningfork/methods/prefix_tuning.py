@@ -12,6 +12,7 @@ from ..candidate import Candidate
 from ..method import Bench, Family, Need
 from ..model import Capability, Recipe
 from ..task import Kind
+from .defaults import Pace
 from .tuning import softly_tuned
 
 
@@ -21,8 +22,9 @@ class PrefixTuning:
 
     tokens: int = 64
     from_prompt: bool = True
-    learning_rate: float = 1e-2
+    learning_rate: float | None = None
     epochs: float | None = None
+    search: int | None = None
 
     name: ClassVar[str] = "prefix_tuning"
     family: ClassVar[Family] = "soft"
@@ -32,4 +34,4 @@ class PrefixTuning:
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         recipe = Recipe("prefix_tuning", tokens=self.tokens)
-        return softly_tuned(start, bench, recipe, self.from_prompt, self.learning_rate, self.epochs)
+        return softly_tuned(start, bench, recipe, self.from_prompt, Pace(self.learning_rate, self.epochs, self.search))

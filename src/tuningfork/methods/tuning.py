@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..candidate import Candidate, Head, Prediction, Single
 from ..errors import MethodError, ModelError
@@ -22,47 +23,66 @@ from ..predict.shots import prompter
 from ..task import Example, Message, Prompt, plain_text
 from . import yes_no
 from .calibrate import unshown
+from .contender import config_of
+from .defaults import Pace, paced
+from .search import searched
 from .zero_shot import asking
 
 CHOICES = 16
 """Up to so many labels, each item's loss compares all of them; above, the label's words are learned as text."""
 SHARE = 0.9
 """Of what is left to the method; the rest is for what a look at hold and loading cost."""
-FEW = 256
-"""Up to so many examples, each is seen as often as a method's epochs say."""
-FEWEST_EPOCHS = 2.0
 IMBALANCE = 3.0
 """From so many times as many examples of the commonest label as of the rarest, rare ones weigh more."""
 
 
-def paced(recipe: Recipe, bench: Bench, learning_rate: float, epochs: float | None = None, few: float = 10.0) -> Recipe:
-    """A recipe with its rate and, where no number of epochs was asked for, as many as `few` examples need and fewer
-    where there are more: steps grow with the root of the examples."""
-    count = max(1, len(bench.train))
-    passes = epochs or max(FEWEST_EPOCHS, few * min(1.0, (FEW / count) ** 0.5))
-    return replace(recipe, learning_rate=learning_rate, epochs=passes)
-
-
-def tuned(start: Candidate, bench: Bench, name: str, recipe: Recipe) -> Candidate:
+def tuned(start: Candidate, bench: Bench, name: str, recipe: Recipe, pace: Pace) -> Candidate:
     """The start with weights that a recipe moved on the train examples. A recipe is for a first rung; going on from an
     earlier one it takes half the way at half the pace."""
     one = single(start, name)
-    recipe, before = onward(recipe, one, bench)
     model = bench.models[one.model]
+    recipe, before = onward(paced(recipe, bench, model, pace), one, bench)
     train, hold = parts(bench)
+    finished: Callable[[Tuned], Single]
     if answers(model):
         asked = asking(one, bench, one.shots)
-        made = run(model, bench, recipe, asked_items(asked, bench, train), asked_items(asked, bench, hold), before)
-        return replace(asked, adapter=made.adapter)
-    if not one.labels:
-        raise MethodError(f"{one.model} is an encoder: it can learn labels and can't learn to write.")
-    made = run(model, bench, recipe, label_items(one, train), label_items(one, hold), before)
-    return headed(one, made)
+        items, watch = asked_items(asked, bench, train), asked_items(asked, bench, hold)
+        finished = partial(adapted, asked)
+    else:
+        if not one.labels:
+            raise MethodError(f"{one.model} is an encoder: it can learn labels and can't learn to write.")
+        items, watch, finished = label_items(one, train), label_items(one, hold), partial(headed, one)
+    return finished(best_run(model, bench, recipe, pace, items, watch, before, finished))
+
+
+def best_run(
+    model: Model,
+    bench: Bench,
+    recipe: Recipe,
+    pace: Pace,
+    items: Sequence[TuneItem],
+    hold: Sequence[TuneItem],
+    before: Adapter | None,
+    finished: Callable[[Tuned], Candidate],
+    portion: float = 1.0,
+) -> Tuned:
+    """`run`, at the best of a few rates where there is time to search for it."""
+
+    def train(recipe: Recipe, before: Adapter | None, part: float) -> Tuned:
+        return run(model, bench, recipe, items, hold, before, portion * part)
+
+    recipe, before = searched(bench, recipe, pace, items, before, train, finished)
+    return train(recipe, before, 1.0)
 
 
 def answers(model: Model) -> bool:
     """Whether a model says its answers, rather than giving vectors."""
     return bool(model.capabilities & {"score", "generate"})
+
+
+def adapted(asked: Single, made: Tuned) -> Single:
+    """A model that answers, with the adapter that it was tuned with."""
+    return replace(asked, adapter=made.adapter)
 
 
 def headed(one: Single, made: Tuned) -> Single:
@@ -105,12 +125,20 @@ def parts(bench: Bench) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
 
 
 def onward(recipe: Recipe, one: Single, bench: Bench) -> tuple[Recipe, Adapter | None]:
-    """The weights to go on from: this method's own of an earlier rung, at half the pace for half the way; else those
-    that it was started with."""
+    """The weights to go on from: this method's own of an earlier rung, at half the pace that they were tuned at and for
+    half the way; else those that it was started with."""
     mine = bench.mine.adapter if isinstance(bench.mine, Single) else None
     if mine is None:
         return recipe, one.adapter
-    return replace(recipe, learning_rate=recipe.learning_rate / 2, epochs=recipe.epochs / 2), mine
+    rate = rate_of(mine) or recipe.learning_rate
+    half = replace(recipe, learning_rate=rate / 2, head_learning_rate=recipe.head_learning_rate / 2)
+    return replace(half, epochs=recipe.epochs / 2), mine
+
+
+def rate_of(adapter: Adapter) -> float | None:
+    """The rate that an adapter was tuned at, where it says so."""
+    rate = config_of(adapter).get("tuningfork_learning_rate")
+    return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
 
 def asked_items(asked: Single, bench: Bench, examples: Sequence[Example]) -> list[TuneItem]:
@@ -152,12 +180,10 @@ def text_prompt(example: Example) -> Prompt:
     return Prompt((Message("user", plain_input(example.inputs)),))
 
 
-def softly_tuned(
-    start: Candidate, bench: Bench, recipe: Recipe, from_prompt: bool, learning_rate: float, epochs: float | None
-) -> Candidate:
+def softly_tuned(start: Candidate, bench: Bench, recipe: Recipe, from_prompt: bool, pace: Pace) -> Candidate:
     """The start with virtual tokens that begin as the best prompt known, or as random ones."""
     recipe = replace(recipe, start_text=best_prompt(start, bench) if from_prompt else "")
-    return tuned(start, bench, recipe.kind, paced(recipe, bench, learning_rate, epochs, few=16.0))
+    return tuned(start, bench, recipe.kind, recipe, pace)
 
 
 def best_prompt(start: Candidate, bench: Bench) -> str:

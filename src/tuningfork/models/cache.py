@@ -127,6 +127,11 @@ class Cached:
     def capabilities(self) -> frozenset[Capability]:
         return self._model.capabilities
 
+    @property
+    def parameters(self) -> int | None:
+        """How many weights it has, where it says so."""
+        return getattr(self._model, "parameters", None)
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores | Failure]:
         return self._through("score", requests, lambda missed, places: self._model.score(missed))
 

@@ -105,10 +105,10 @@ def learn(
     stretched = Learned(answers, down, up, recipe.alpha / recipe.rank, np.zeros((0, 0)), np.zeros(0))
     x, x_hold = unit(stretched.seen(rows.vectors)), unit(stretched.seen(hold.vectors))
     weight, bias = _first(x, rows.targets, answers, start)
-    steps, per_epoch = _planned(recipe, rows)
+    steps, per_epoch, ends = _planned(recipe, rows)
     best = (np.inf, weight, bias)
     curve: list[CurvePoint] = []
-    worse, why, step, nats = 0, "epochs", 0, 0.0
+    worse, why, step, nats = 0, ends, 0, 0.0
     for step in range(1, steps + 1):
         slope, nats = _slope(weight, bias, x, rows)
         weight, bias = weight - STEP_SIZE * (slope.T @ x), bias - STEP_SIZE * slope.sum(0)
@@ -213,16 +213,17 @@ def _first(
     return weight, bias
 
 
-def _planned(recipe: Recipe, rows: Rows) -> tuple[int, int]:
-    """Steps in all, and in an epoch: fixed before the first one, as the recipe promises."""
+def _planned(recipe: Recipe, rows: Rows) -> tuple[int, int, str]:
+    """Steps in all, and in an epoch, fixed before the first one as the recipe promises; and which limit ends them."""
     per_epoch = -(-len(rows.vectors) // recipe.batch)
-    steps = max(1, round(recipe.epochs * per_epoch))
-    if recipe.max_steps is not None:
-        steps = min(steps, recipe.max_steps)
+    steps, ends = max(1, round(recipe.epochs * per_epoch)), "epochs"
+    if recipe.max_steps is not None and recipe.max_steps < steps:
+        steps, ends = recipe.max_steps, "steps"
     if recipe.max_tokens is not None:
         a_step = max(1, rows.tokens * min(recipe.batch, len(rows.vectors)) // len(rows.vectors))
-        steps = min(steps, max(1, recipe.max_tokens // a_step))
-    return steps, per_epoch
+        if (most := max(1, recipe.max_tokens // a_step)) < steps:
+            steps, ends = most, "tokens"
+    return steps, per_epoch, ends
 
 
 def _slope(

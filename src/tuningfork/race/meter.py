@@ -129,6 +129,11 @@ class Metered:
     def capabilities(self) -> frozenset[Capability]:
         return self._model.capabilities
 
+    @property
+    def parameters(self) -> int | None:
+        """How many weights it has, where it says so."""
+        return getattr(self._model, "parameters", None)
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores | Failure]:
         return self._charged(lambda part, begin: self._model.score(part), requests)
 

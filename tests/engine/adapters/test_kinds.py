@@ -257,6 +257,34 @@ def test_pairs_draw_texts_of_one_label_together(tiny, make):
         tiny("llama").model.tune(Recipe(pairs=True), items, [])
 
 
+def like_themselves(model, texts):
+    """Of texts without labels: how alike they are to one another, and whether the model is as it was."""
+    vectors = np.stack([v.values for v in model.embed([EmbedRequest(text) for text in texts])])
+    return float((vectors @ vectors.T)[~np.eye(len(texts), dtype=bool)].mean())
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_an_encoder_learns_from_texts_alone(tiny, make, kind):
+    model = tiny(kind).model
+    said = [f"{text[:24]} {n}" for n in range(4) for text in make.corpus]
+    learn = [TuneItem(make.prompt(text, system=""), None) for text in said]
+    recipe = Recipe("lora", rank=4, pairs=True, learning_rate=5e-3, batch=10, epochs=10)
+    before = like_themselves(model, said)
+    first, again = (model.tune(recipe, learn[4:], learn[:4]) for _ in range(2))
+    assert first.adapter == again.adapter and first.head is None
+    assert first.curve[-1].hold_nats < first.curve[0].hold_nats
+    assert like_themselves(model.adapted(first.adapter), said) < before == like_themselves(model, said)
+
+
+def test_looks_that_nothing_tells_apart_are_refused(make, tmp_path):
+    model = make.open(make.model("bert", tmp_path))
+    for module in model._weights.net.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    with pytest.raises(MethodError, match="no dropout"):
+        model.tune(Recipe(pairs=True), [TuneItem(make.prompt(t, system=""), None) for t in make.corpus], [])
+
+
 def test_files_of_another_kind_are_refused(tiny, make):
     model = tiny("llama").model
     adapter = tune(model, make, "prompt_tuning").adapter

@@ -21,9 +21,13 @@ from ...store.blobs import Blob
 from ..weights import Weights
 
 WEIGHTS_FILE, CONFIG_FILE = "adapter_model.safetensors", "adapter_config.json"
+HEAD_FILE = "head.safetensors"
+"""Beside them, what an encoder was tuned with: PEFT passes over it."""
 PREFIX = "base_model.model."
 BASE = "tuningfork_base"
 """Where the config names the weights that an adapter belongs to: PEFT passes over it."""
+RATE = "tuningfork_learning_rate"
+"""The rate that it was tuned at, for whoever goes on from it."""
 TASKS = {"causal": "CAUSAL_LM", "encoder": "FEATURE_EXTRACTION", "seq2seq": "SEQ_2_SEQ_LM"}
 
 Tensors = dict[str, torch.Tensor]

@@ -41,6 +41,14 @@ class Replaced:
     def parameters(self) -> list[torch.Tensor]:
         return list((self.masters or self.copies).values())
 
+    @property
+    def lowest(self) -> int:
+        """The first layer that any of these weights belongs to; 0 where that can't be told."""
+        if self.kind != "last_layers":
+            return 0
+        places = [next((part for part in name.split(".") if part.isdigit()), None) for name in self.copies]
+        return min((int(place) for place in places if place is not None), default=0)
+
     def learn(self, dtype: torch.dtype) -> None:
         """Get masters, which are fp32, and copies in the base's dtype."""
         self.masters = {name: copy.float().clone() for name, copy in self.copies.items()}
@@ -150,13 +158,18 @@ def _top(weights: Weights, every: Mapping[str, torch.Tensor], count: int) -> lis
     return [name for name in every if name.startswith((*inside, *after))]
 
 
-def stack_of(weights: Weights) -> tuple[str, torch.nn.ModuleList]:
-    """The path of the list that holds the model's layers (an encoder-decoder's decoder's), and the list."""
-    stacks = {
+def stacks_of(weights: Weights) -> dict[str, torch.nn.ModuleList]:
+    """The lists that hold the model's layers, by path: an encoder-decoder has two."""
+    return {
         path: module
         for path, module in weights.net.named_modules()
         if isinstance(module, torch.nn.ModuleList) and not any(part.isdigit() for part in path.split("."))
     }
+
+
+def stack_of(weights: Weights) -> tuple[str, torch.nn.ModuleList]:
+    """The path of the list that holds the model's layers (an encoder-decoder's decoder's), and the list."""
+    stacks = stacks_of(weights)
     if weights.seq2seq:
         stacks = {path: module for path, module in stacks.items() if "decoder" in path.split(".")}
     if not stacks:

@@ -1,5 +1,5 @@
 """Lessons for an encoder: texts and their labels, learnt with a linear head on the pooled unit vector; or texts alone,
-learnt as pairs (`pairs`)."""
+learnt as pairs (`pairs`, `views`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from ...errors import MethodError
 from ...model import Failure, TuneItem
+from ...store.blobs import Blob
 from .. import rows as rows_
 from ..embed import pooled, token_ids
 from ..render import Renderer
@@ -19,13 +20,14 @@ CENTROID_SCALE = 10.0
 
 
 class EncoderReader:
-    """Reads texts as they are, and holds the head."""
+    """Reads texts as they are, and holds the head: the one that its adapter was tuned with, or a new one."""
 
     shared_tokens = 0
 
-    def __init__(self, weights: Weights, renderer: Renderer) -> None:
+    def __init__(self, weights: Weights, renderer: Renderer, before: Blob | None = None) -> None:
         self.weights = weights
         self.renderer = renderer
+        self.before = before
         self.head: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def lessons(self, items: Sequence[TuneItem]) -> list[Lesson]:
@@ -42,8 +44,13 @@ class EncoderReader:
         return found
 
     def begin(self, learn: Sequence[Lesson], labels: int) -> None:
-        """A head that starts as nearest class mean: weight (labels, d) and bias (labels,). Where labels do not exclude
-        each other, it starts at how a label's mean differs from that of all, and says as many as have it."""
+        """The head that there was, where it is of as many labels; else one that starts as nearest class mean: weight
+        (labels, d) and bias (labels,). Where labels do not exclude each other, it starts at how a label's mean differs
+        from that of all, and says as many as have it."""
+        if self.before and len((arrays := self.before.arrays())["bias"]) == labels:
+            weight, bias = (torch.tensor(arrays[name], device=self.weights.device) for name in ("weight", "bias"))
+            self.head = weight.requires_grad_(True), bias.requires_grad_(True)
+            return
         with torch.inference_mode():
             by_row = {id(lesson.row): lesson for lesson in learn}
             found = [
