@@ -46,7 +46,8 @@ class Started:
 
 @dataclass(frozen=True)
 class Born:
-    """A candidate. `examples_used` it learned from, `examples_chosen_on` it was selected on."""
+    """A candidate. `examples_used` it learned from, `examples_chosen_on` it was selected on. `notes`: what its method
+    said of its choosing, by `method.what`, such as the spread over draws."""
 
     type: ClassVar[str] = "born"
     trial: str
@@ -64,6 +65,7 @@ class Born:
     seconds: float
     usage: Mapping[str, float]
     bytes: int
+    notes: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

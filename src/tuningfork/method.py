@@ -23,6 +23,8 @@ Family = Literal["baseline", "prompt", "soft", "tune", "hybrid", "yours"]
 Need = Capability | Literal["answer", "encoder"]
 """What a method needs of its model: a capability, or one of two more. `answer`: it can say what is asked, by
 `generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`."""
+Note = float | str
+"""A number or a sentence about how a candidate was chosen."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,17 @@ class Known:
     value: float
 
 
+def _unheard(key: str, value: Note) -> None:
+    """Where nobody keeps what a method notes."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """All that a method is given.
 
     `models` are metered; `mine` is this method's own candidate of its last rung (to continue from, or to keep);
-    `left()` says what remains of its share; `capabilities` says what each model can, without opening it.
+    `left()` says what remains of its share; `capabilities` says what each model can, without opening it. With `note` a
+    method says what its choosing showed, such as the spread over draws: it stands in the log beside the candidate.
     """
 
     task: Task
@@ -65,6 +72,7 @@ class Bench:
     known: tuple[Known, ...] = ()
     mine: Candidate | None = None
     capabilities: Mapping[str, frozenset[Capability]] = field(default_factory=dict)
+    note: Callable[[str, Note], None] = _unheard
 
     @property
     def share(self) -> Share:
@@ -83,30 +91,39 @@ class Bench:
         return self.models[best[0]]
 
     def pick(self, candidates: Sequence[Candidate], block: int = 16, alpha: float = 0.1) -> Candidate:
-        """The best of several on `hold`, by paired racing: blocks of hold items go to all that are still in, and one
-        that is shown worse than the leader (an anytime-valid test at `alpha` over all) is asked no more.
-
-        Ties go to the earlier candidate. Failed items count as the worst score here, where nothing is reported. When
-        the share is spent half-way, the blocks that all had are what it chooses by.
-        """
+        """The best of several on `hold`, by the paired racing of `scores`. Ties go to the earlier candidate."""
         if not candidates:
             raise ValueError("pick needs at least one candidate")
+        return candidates[leader(self.scores(candidates, block, alpha))]
+
+    def scores(
+        self, candidates: Sequence[Candidate], block: int = 16, alpha: float = 0.1, halving: bool = False
+    ) -> list[tuple[float, ...]]:
+        """What each scored on `hold`, item by item in one order, higher is better whatever the metric.
+
+        Paired racing: blocks of hold items go to all that are still in, and one that is shown worse than the leader (an
+        anytime-valid test at `alpha` over all) is asked no more, so it has fewer scores. With `halving` the worse half
+        goes out after every block too, and the next block is twice as long (sequential halving, Karnin and others
+        2013: of a fixed number of questions most go to those that may be best). Failed items count as the worst score
+        here, where nothing is reported. When the share is spent half-way, the blocks that all had are what there is.
+        """
         low, high = self.metric.range
         bounds = (low, high) if self.metric.higher_is_better else (-high, -low)
         scores: list[list[float]] = [[] for _ in candidates]
         alive = [True] * len(candidates)
-        for begin in range(0, len(self.hold), block):
-            if sum(alive) == 1:
-                break
+        begin = 0
+        while begin < len(self.hold) and sum(alive) > 1:
             items = self.hold[begin : begin + block]
             try:
                 found = [self._item_scores(c, items) if alive[i] else [] for i, c in enumerate(candidates)]
             except BudgetSpent:
                 break
             scores = [old + new for old, new in zip(scores, found, strict=True)]
+            begin += block
             alive = still_in(scores, alive, bounds, alpha)
-        means = [sum(s) / len(s) if s and alive[i] else float("-inf") for i, s in enumerate(scores)]
-        return candidates[max(range(len(candidates)), key=lambda i: (means[i], -i))]
+            if halving:
+                alive, block = _better_half(scores, alive), 2 * block
+        return [tuple(each) for each in scores]
 
     def _item_scores(self, candidate: Candidate, items: Sequence[Example]) -> list[float]:
         low, high = self.metric.range
@@ -116,6 +133,18 @@ class Bench:
         return [
             sign * (worst if p.failure else self.metric.item(e, p)) for e, p in zip(items, predictions, strict=True)
         ]
+
+
+def leader(scores: Sequence[Sequence[float]]) -> int:
+    """Who leads of those with the most scores: the best mean, ties to the earlier one."""
+    most = max(map(len, scores))
+    return max(range(len(scores)), key=lambda i: (len(scores[i]) == most, sum(scores[i]) / max(1, most), -i))
+
+
+def _better_half(scores: Sequence[Sequence[float]], alive: Sequence[bool]) -> list[bool]:
+    ranked = sorted((i for i, living in enumerate(alive) if living), key=lambda i: (-sum(scores[i]), i))
+    stays = set(ranked[: (len(ranked) + 1) // 2])
+    return [i in stays for i in range(len(alive))]
 
 
 @runtime_checkable

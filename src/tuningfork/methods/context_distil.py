@@ -15,8 +15,8 @@ from ..errors import MethodError
 from ..method import Bench, Family, Need, single
 from ..model import Capability, Recipe
 from ..task import Kind
-from .calibrate import unshown
 from .distil import taught_items, told
+from .draws import unshown
 from .tuning import asked_items, onward, paced, prompted, run
 from .zero_shot import asking
 

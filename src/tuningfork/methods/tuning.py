@@ -20,7 +20,7 @@ from ..model import Adapter, Model, Recipe, Tuned, TuneItem
 from ..predict.prompt import default_template, plain_input
 from ..predict.shots import prompter
 from ..task import Example, Message, Prompt, plain_text
-from .calibrate import unshown
+from .draws import unshown
 from .zero_shot import asking
 
 CHOICES = 16

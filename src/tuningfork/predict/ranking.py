@@ -64,7 +64,7 @@ def joined(likenesses: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
 
 def diverse(likeness: NDArray[Any], vectors: NDArray[Any], k: int, diversity: float) -> list[int]:
     """Positions of `k`, one after the other: each has the largest likeness less what it shares with those already
-    taken (maximal marginal relevance). `vectors` are of unit length, shape (texts, d)."""
+    taken (maximal marginal relevance; `likeness` up to 1). `vectors` are of unit length, shape (texts, d)."""
     import numpy as np
 
     taken: list[int] = []
@@ -76,6 +76,19 @@ def diverse(likeness: NDArray[Any], vectors: NDArray[Any], k: int, diversity: fl
         taken += best(left, 1)
         shared = np.maximum(shared, vectors @ vectors[taken[-1]])
     return taken
+
+
+def word_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Which words each text has, as rows of unit length, shape (texts, words): what texts share where there is no
+    encoder."""
+    import numpy as np
+
+    found = [set(_words(text)) for text in texts]
+    place = {word: i for i, word in enumerate(sorted(set().union(*found)))}
+    rows = np.zeros((len(texts), max(1, len(place))))
+    for row, words in zip(rows, found, strict=True):
+        row[[place[word] for word in words]] = 1.0 / max(1.0, len(words)) ** 0.5
+    return rows
 
 
 def _words(text: str) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ..candidate import Candidate
 from ..errors import TuningforkError
 from ..log import Noted, Stage, Trained, born_event
-from ..method import Bench, Chain, Known, Method, Share, settings
+from ..method import Bench, Chain, Known, Method, Note, Share, settings
 from ..model import Usage
 from . import plan as plan_
 from .measure import measure, spent
@@ -85,7 +85,8 @@ def _adapt(it: Race, trial: Trial, stage: Stage, planned_seconds: float) -> None
             tuned.notes,
         )
     )
-    bench = _bench(it, trial, stage, meter)
+    notes: dict[str, Note] = {}
+    bench = replace(_bench(it, trial, stage, meter), note=notes.__setitem__)
     start = time.perf_counter()
     before = _first_part(it, trial, stage)
     try:
@@ -111,6 +112,7 @@ def _adapt(it: Race, trial: Trial, stage: Stage, planned_seconds: float) -> None
         examples_chosen_on=len(bench.hold),
         seconds=round(time.perf_counter() - start + (before[2] if before else 0.0), 3),
         usage=spent(meter, start),
+        notes=notes,
     )
     it.standing.add_born(event, candidate)
 

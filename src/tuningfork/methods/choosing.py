@@ -1,0 +1,137 @@
+"""Choosing among prompts within a share: on which examples, how many prompts can be afforded, and what it showed.
+
+`hold` alone is small: of 128 rows it has 19, on which two prompts that differ by ten points are told apart little
+better than by a coin. A prompting method learns nothing from the train examples that it does not show, so these choose
+too. They are asked by sequential halving (`Bench.scores`): most questions go to the prompts that may be best.
+
+Costs are planned, not found out half-way: four items are asked once, and from then on tokens are counted by
+characters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from statistics import mean, median
+
+from ..candidate import Nearest, Single
+from ..errors import BudgetSpent
+from ..method import Bench, leader
+from ..predict import predict
+from ..predict.prompt import plain_input
+from ..task import Example, plain_text
+from .draws import length, unshown
+
+MOST = 200
+"""Examples to choose on: with more, the share is better spent on more prompts."""
+FEWEST = 12
+"""Examples that each prompt is asked at least; with fewer the first round of halving is a lottery."""
+TURN = 12
+"""Characters that the marks of a turn count for."""
+MEASURED = 4
+"""Items by which reading is measured."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The prompt that was chosen; and of all that were asked, in the order given, what each scored item by item, the
+    first rounds of all on the same items."""
+
+    best: Single
+    asked: tuple[Single, ...]
+    scores: tuple[tuple[float, ...], ...]
+
+    @property
+    def spread(self) -> float:
+        """How far apart the best and the worst lie on the items that all had; 0 where fewer than two were asked."""
+        common = min(map(len, self.scores), default=0)
+        means = [mean(each[:common]) for each in self.scores] if common else [0.0]
+        return max(means) - min(means)
+
+
+def choose(bench: Bench, prompts: Sequence[Single], part: float = 0.8) -> Choice:
+    """The best of several by halving, on hold and the train examples that none of them shows, for at most this part of
+    what is left of the share. Later prompts are left out where not all can be afforded; where not even two can, the
+    first is taken as it is."""
+    wide = replace(bench, hold=unshown_by_all(bench, prompts))
+    kept, block = _affordable(wide, list(prompts), part)
+    if len(kept) < 2:
+        return Choice(prompts[0], (), ())
+    scores = wide.scores(kept, block, halving=True)
+    return Choice(kept[leader(scores)], tuple(kept), tuple(scores))
+
+
+def unshown_by_all(bench: Bench, prompts: Sequence[Single]) -> tuple[Example, ...]:
+    """Hold, and train examples that stand in none of these prompts, in an order by seed; MOST at most.
+
+    Train examples are no fair question to a prompt that picks its demonstrations from them, so there hold is all.
+    """
+    if any(isinstance(prompt.shots, Nearest) for prompt in prompts):
+        return bench.hold[:MOST]
+    left = bench.train
+    for prompt in prompts:
+        left = tuple(unshown(prompt, left))
+    return (*bench.hold, *Random(f"choose {bench.seed}").sample(left, len(left)))[:MOST]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What reading a prompt costs here: `rate` tokens a character, `item` characters an input with its labels."""
+
+    rate: float
+    item: float
+
+    def fixed(self, prompt: Single) -> float:
+        """Tokens that all questions of a block share."""
+        shots = prompt.shots if isinstance(prompt.shots, tuple) else ()
+        return self.rate * _template(prompt) + sum(self.shot(length(shot)) for shot in shots)
+
+    def shot(self, characters: float) -> float:
+        """Tokens of a demonstration of so many characters."""
+        return self.rate * (characters + 2 * TURN)
+
+    def own(self, prompt: Single) -> float:
+        """Tokens of each question by itself."""
+        near = prompt.shots
+        picked = near.k * self.shot(median(map(length, near.pool))) if isinstance(near, Nearest) and near.pool else 0.0
+        return self.rate * self.item + picked
+
+
+def cost_of(bench: Bench, prompt: Single, items: Sequence[Example]) -> Cost:
+    """What reading costs, by a first look at a few items. Raises BudgetSpent when there is nothing left for that."""
+    labels = sum(len(word) + 2 for word in prompt.words)
+    texts = [len(plain_input(example.inputs)) + 2 * TURN + labels for example in items]
+    few = items[:MEASURED]
+    before = bench.share.tokens
+    list(predict(prompt, bench.models, [example.inputs for example in few]))
+    unit = Cost(1.0, mean(texts[: len(few)]))
+    characters = unit.fixed(prompt) + len(few) * unit.own(prompt)
+    return Cost((before - bench.share.tokens) / characters, mean(texts))
+
+
+def _affordable(bench: Bench, prompts: list[Single], part: float) -> tuple[list[Single], int]:
+    """The first so many, and the first block's length. Each of log2(K) rounds of halving asks as many questions as the
+    first one, and together they reach block * (2^rounds - 1) items; what a block shares is read 2 K times in all."""
+    if len(prompts) < 2 or len(bench.hold) < 2:
+        return prompts[:1], 0
+    try:
+        cost = cost_of(bench, prompts[0], bench.hold)
+    except BudgetSpent:
+        return prompts[:1], 0
+    tokens = bench.share.tokens * part
+    while len(prompts) > 1:
+        rounds = math.ceil(math.log2(len(prompts)))
+        fixed = 2 * sum(map(cost.fixed, prompts))
+        question = rounds * sum(map(cost.own, prompts))
+        enough = math.ceil(len(bench.hold) / (2**rounds - 1))
+        block = min(enough, int((tokens - fixed) / question)) if question else enough
+        if block >= FEWEST or (len(prompts) == 2 and block >= min(enough, FEWEST)):
+            return prompts, block
+        prompts = prompts[:-1]
+    return prompts, 0
+
+
+def _template(prompt: Single) -> int:
+    return sum(len(plain_text(message.content)) + TURN for message in prompt.prompt.messages) if prompt.prompt else 0
