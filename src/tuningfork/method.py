@@ -97,15 +97,21 @@ class Bench:
         return candidates[leader(self.scores(candidates, block, alpha))]
 
     def scores(
-        self, candidates: Sequence[Candidate], block: int = 16, alpha: float = 0.1, halving: bool = False
+        self,
+        candidates: Sequence[Candidate],
+        block: int = 16,
+        alpha: float = 0.1,
+        halving: bool = False,
+        stay: int = 0,
     ) -> list[tuple[float, ...]]:
         """What each scored on `hold`, item by item in one order, higher is better whatever the metric.
 
         Paired racing: blocks of hold items go to all that are still in, and one that is shown worse than the leader (an
         anytime-valid test at `alpha` over all) is asked no more, so it has fewer scores. With `halving` the worse half
         goes out after every block too, and the next block is twice as long (sequential halving, Karnin and others
-        2013: of a fixed number of questions most go to those that may be best). Failed items count as the worst score
-        here, where nothing is reported. When the share is spent half-way, the blocks that all had are what there is.
+        2013: of a fixed number of questions most go to those that may be best). The first `stay` never go out. Failed
+        items count as the worst score here, where nothing is reported. When the share is spent half-way, the blocks
+        that all had are what there is.
         """
         low, high = self.metric.range
         bounds = (low, high) if self.metric.higher_is_better else (-high, -low)
@@ -123,6 +129,7 @@ class Bench:
             alive = still_in(scores, alive, bounds, alpha)
             if halving:
                 alive, block = _better_half(scores, alive), 2 * block
+            alive[:stay] = [True] * stay
         return [tuple(each) for each in scores]
 
     def _item_scores(self, candidate: Candidate, items: Sequence[Example]) -> list[float]:

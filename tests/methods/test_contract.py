@@ -39,6 +39,12 @@ CHAINS = (
     "lora+calibrate",
     "continued_pretraining+lora",
     "lora(rank=2)+calibrate",
+    "few_shot+instructions",
+    "instructions+few_shot",
+    "nearest_shots+instructions",
+    "prompt_search+lora",
+    "few_shot+prompt_search+calibrate",
+    "nearest_shots+prompt_search",
 )
 
 
@@ -52,7 +58,12 @@ def adapter_folder() -> Path:
     return folder
 
 
-SPECS = (*(name for name in MENU if name != "transfer"), *CHAINS, f"transfer(source={adapter_folder()})")
+SPECS = (
+    *(name for name in MENU if name not in ("transfer", "reflect")),
+    *CHAINS,
+    f"transfer(source={adapter_folder()})",
+    "reflect(helper=fake)",
+)
 PLENTY = Share(10**9, 10**9, 1e6)
 
 
@@ -233,7 +244,7 @@ def test_the_menu_says_what_each_needs() -> None:
     lines = {info.name: info for info in menu()}
     assert set(MENU) <= set(lines)
     assert all(info.about.endswith(".") and len(info.about) < 110 for info in lines.values())
-    assert lines["nearest_shots"].uses == {"embed"} and lines["calibrate"].needs == {"score"}
+    assert lines["nearest_shots"].uses == frozenset() and lines["calibrate"].needs == {"score"}
 
 
 @pytest.mark.parametrize("spec", CHAINS)

@@ -14,7 +14,11 @@ from tuningfork.errors import UnknownName
 
 SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 
-NO_ENTRY = {"methods": {"contender", "tuning"}, "metrics": set(), "probes": set()}
+NO_ENTRY = {
+    "methods": {"calibrations", "choosing", "contender", "draws", "gepa_adapter", "headroom", "tuning", "wordings"},
+    "metrics": set(),
+    "probes": set(),
+}
 """Files that are no entry of their room's menu: contenders are the user's own."""
 
 

@@ -154,7 +154,7 @@ def _arrays(candidate: Candidate) -> dict[str, bytes]:
             found |= {f"{folder}/{Path(name).name}": blob.read() for name, blob in adapter.files.items()}
     if candidate.head:
         found["head.safetensors"] = candidate.head.weights.read()
-    if isinstance(candidate.shots, Nearest):
+    if isinstance(candidate.shots, Nearest) and candidate.shots.vectors:
         found["vectors.safetensors"] = candidate.shots.vectors.read()
     return found
 
@@ -179,15 +179,26 @@ def _prompt(candidate: Single) -> dict[str, Any]:
         "answer": _answer(candidate),
     }
     if isinstance(candidate.shots, Nearest):
-        prompt["demonstrations"] = {
-            "how": f"For each input, the {candidate.shots.k} of the pool whose vectors are nearest to the input's, "
-            "nearest last, each a user turn (the last message, filled) and an assistant turn, before that message.",
-            "k": candidate.shots.k,
-            "pool": "pool.jsonl",
-            "vectors": "vectors.safetensors",
-            "embedder": candidate.shots.model,
-        }
+        prompt["demonstrations"] = _picked(candidate.shots)
     return prompt
+
+
+def _picked(shots: Nearest) -> dict[str, Any]:
+    """How demonstrations are picked for each input."""
+    nearest = {
+        "embedding": "whose vectors are nearest to the input's",
+        "bm25": "whose words are most like the input's (BM25)",
+        "both": "that are nearest by vectors and by words (BM25), the two orders joined by reciprocal rank",
+    }
+    vectors = {"vectors": "vectors.safetensors", "embedder": shots.model} if shots.vectors else {}
+    return {
+        "how": f"For each input, the {shots.k} of the pool {nearest[shots.by]}, nearest last, each a user turn (the last "
+        "message, filled) and an assistant turn, before that message.",
+        "k": shots.k,
+        "diversity": shots.diversity,
+        "pool": "pool.jsonl",
+        **vectors,
+    }
 
 
 def _answer(candidate: Single) -> dict[str, Any]:

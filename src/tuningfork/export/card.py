@@ -157,10 +157,9 @@ def _use(candidate: Candidate) -> list[str]:
             said += " with the `decoding` settings that stand there"
         uses.append(said + ". `prompt.txt` is the same to read.")
     if isinstance(candidate.shots, Nearest):
-        uses.append(
-            "`pool.jsonl` holds the demonstrations, `vectors.safetensors` their unit vectors "
-            f"(made by `{candidate.shots.model}`) in the same order; `prompt.json` says how they are picked."
-        )
+        vectors = f", `vectors.safetensors` their unit vectors (made by `{candidate.shots.model}`) in the same order"
+        vectors = vectors if candidate.shots.vectors else ""
+        uses.append(f"`pool.jsonl` holds the demonstrations{vectors}; `prompt.json` says how they are picked.")
     return uses
 
 

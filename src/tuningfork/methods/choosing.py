@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from statistics import mean, median
+from statistics import mean, median, stdev
 
 from ..candidate import Nearest, Single
 from ..errors import BudgetSpent
@@ -51,16 +51,31 @@ class Choice:
         return max(means) - min(means)
 
 
-def choose(bench: Bench, prompts: Sequence[Single], part: float = 0.8) -> Choice:
+def choose(
+    bench: Bench, prompts: Sequence[Single], part: float = 0.8, incumbent: bool = False, penalty: float = 0.0
+) -> Choice:
     """The best of several by halving, on hold and the train examples that none of them shows, for at most this part of
     what is left of the share. Later prompts are left out where not all can be afforded; where not even two can, the
-    first is taken as it is."""
+    first is taken as it is. An `incumbent`, the first, gives way only to one that `beats` it. The longest prompt has
+    `penalty` taken off each score at the end, shorter ones less."""
     wide = replace(bench, hold=unshown_by_all(bench, prompts))
     kept, block = _affordable(wide, list(prompts), part)
     if len(kept) < 2:
         return Choice(prompts[0], (), ())
-    scores = wide.scores(kept, block, halving=True)
-    return Choice(kept[leader(scores)], tuple(kept), tuple(scores))
+    scores = wide.scores(kept, block, halving=True, stay=int(incumbent))
+    longest = max(map(_characters, kept))
+    worth = [[s - penalty * _characters(p) / longest for s in each] for p, each in zip(kept, scores, strict=True)]
+    best = leader(worth)
+    if incumbent and not beats(worth[best], worth[0]):
+        best = 0
+    return Choice(kept[best], tuple(kept), tuple(scores))
+
+
+def beats(better: Sequence[float], worse: Sequence[float]) -> bool:
+    """Whether the mean of the first lies above that of the second by more than the standard error of their difference,
+    on the items that both had."""
+    gaps = [a - b for a, b in zip(better, worse, strict=False)]
+    return len(gaps) > 1 and mean(gaps) > stdev(gaps) / math.sqrt(len(gaps))
 
 
 def unshown_by_all(bench: Bench, prompts: Sequence[Single]) -> tuple[Example, ...]:
@@ -85,8 +100,7 @@ class Cost:
 
     def fixed(self, prompt: Single) -> float:
         """Tokens that all questions of a block share."""
-        shots = prompt.shots if isinstance(prompt.shots, tuple) else ()
-        return self.rate * _template(prompt) + sum(self.shot(length(shot)) for shot in shots)
+        return self.rate * _characters(prompt)
 
     def shot(self, characters: float) -> float:
         """Tokens of a demonstration of so many characters."""
@@ -133,5 +147,9 @@ def _affordable(bench: Bench, prompts: list[Single], part: float) -> tuple[list[
     return prompts, 0
 
 
-def _template(prompt: Single) -> int:
-    return sum(len(plain_text(message.content)) + TURN for message in prompt.prompt.messages) if prompt.prompt else 0
+def _characters(prompt: Single) -> int:
+    """Of all that stands in the prompt whatever the input: its template and fixed demonstrations."""
+    messages = prompt.prompt.messages if prompt.prompt else ()
+    shots = prompt.shots if isinstance(prompt.shots, tuple) else ()
+    template = sum(len(plain_text(message.content)) + TURN for message in messages)
+    return max(1, template + sum(length(shot) + 2 * TURN for shot in shots))

@@ -15,6 +15,20 @@ from ..method import Bench
 from ..predict.prompt import shot_of
 from ..task import Example
 
+COUNTS = (4, 2, 8, 1)
+"""Examples a label, the most promising first."""
+
+Size = tuple[int, int | None]
+"""Examples a label, and of how many labels at most (None: of all)."""
+
+
+def sizes(start: Single, bench: Bench, most: int, texts: int) -> list[Size]:
+    """How many to show: up to `most` in all, or one of each of twice as many labels; `texts` without labels."""
+    if not start.labels:
+        return [(texts, None)]
+    labels = labels_shown(start, bench)
+    return [(each, None) for each in COUNTS if each * labels <= most] or [(1, 2 * most)]
+
 
 def draw(
     start: Single, bench: Bench, seed: str, each: int, characters: int, labels: int | None = None

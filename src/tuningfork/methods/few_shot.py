@@ -14,21 +14,16 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import ClassVar
 
-from ..candidate import Candidate, Shot, Single
+from ..candidate import Candidate, Single
 from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..task import Kind
 from .choosing import choose
-from .draws import draw, labels_shown
+from .draws import Size, draw, labels_shown, sizes
 from .zero_shot import asking
 
-COUNTS = (4, 2, 8, 1)
-"""Examples a label, the most promising first."""
 FOR_DRAWS = 0.6
 """Of what is left of the share, the part for choosing a draw; its order is chosen with the rest."""
-
-Size = tuple[int, int | None]
-"""Examples a label, and of how many labels at most (None: of all)."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +58,9 @@ class FewShot:
         return best_draw(self.name, bench, drawn, self.orders)
 
     def _sizes(self, one: Single, bench: Bench) -> list[Size]:
-        if not one.labels:
-            return [(self.texts, None)]
-        labels = labels_shown(one, bench)
-        if self.per_class:
-            return [(max(1, min(self.per_class, self.most // max(1, labels))), 2 * self.most)]
-        return [(each, None) for each in COUNTS if each * labels <= self.most] or [(1, 2 * self.most)]
+        if not self.per_class or not one.labels:
+            return sizes(one, bench, self.most, self.texts)
+        return [(max(1, min(self.per_class, self.most // max(1, labels_shown(one, bench)))), 2 * self.most)]
 
 
 def drawn_prompts(

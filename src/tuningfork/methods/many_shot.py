@@ -79,5 +79,7 @@ class ManyShot:
         return int(tokens / max(1e-9, cost.shot(shot)))
 
     def _drawn(self, one: Single, bench: Bench, each: int, number: int) -> Single:
-        characters = sum(length(example_shot(one, example)) for example in bench.train)  # nothing is left out for length
+        characters = sum(
+            length(example_shot(one, example)) for example in bench.train
+        )  # nothing is left out for length
         return asking(one, bench, draw(one, bench, f"many_shot {bench.seed} {number}", each, characters))

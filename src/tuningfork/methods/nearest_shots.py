@@ -84,7 +84,9 @@ class NearestShots:
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         one = single(start, self.name)
         if self.by not in ("auto", *get_args(FindBy)):
-            raise MethodError(f"nearest_shots can't find examples by {self.by!r}: say auto, {', '.join(get_args(FindBy))}.")
+            raise MethodError(
+                f"nearest_shots can't find examples by {self.by!r}: say auto, {', '.join(get_args(FindBy))}."
+            )
         if isinstance(bench.mine, Single) and isinstance(bench.mine.shots, Nearest):
             return asking(one, bench, bench.mine.shots)  # chosen on an earlier rung
         pool = self._pool(one, bench)

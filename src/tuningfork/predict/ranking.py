@@ -28,7 +28,7 @@ class Words:
 
         self._size = len(texts)
         self._index: Any = None
-        words = [_words(text) for text in texts]
+        words = [words_in(text) for text in texts]
         if any(words):
             self._index = bm25s.BM25(backend="numpy")
             self._index.index(words, show_progress=False)
@@ -37,7 +37,7 @@ class Words:
         """The BM25 score of every text, shape (texts,)."""
         import numpy as np
 
-        words = _words(text)
+        words = words_in(text)
         if self._index is None or not words:
             return np.zeros(self._size)
         return np.asarray(self._index.get_scores(words), dtype=np.float64)
@@ -83,7 +83,7 @@ def word_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
     encoder."""
     import numpy as np
 
-    found = [set(_words(text)) for text in texts]
+    found = [set(words_in(text)) for text in texts]
     place = {word: i for i, word in enumerate(sorted(set().union(*found)))}
     rows = np.zeros((len(texts), max(1, len(place))))
     for row, words in zip(rows, found, strict=True):
@@ -91,5 +91,6 @@ def word_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
     return rows
 
 
-def _words(text: str) -> list[str]:
+def words_in(text: str) -> list[str]:
+    """The words of a text: runs of letters and digits, without case."""
     return WORD.findall(text.casefold())

@@ -1,0 +1,107 @@
+"""Our side of the gepa library: prompts as its candidates, the metered models as its evaluator, a model as its writer.
+
+gepa calls nobody but these two. What it may not see (dev, test) is not in the bench; what the share does not allow,
+scores worst from then on, and `spent` says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..candidate import Prediction, Single, Template
+from ..errors import BudgetSpent, MethodError
+from ..method import Bench
+from ..model import Answer, GenerateRequest, Model, Usage
+from ..predict import predict
+from ..predict.prompt import columns_of, plain_input
+from ..task import Example, Message, Prompt, plain_text
+
+TEXT = "instruction"
+"""The one component that is rewritten: the system message."""
+
+
+@dataclass
+class Writer:
+    """The helper as gepa calls it: a text in, a text out. It says no more when it was asked often enough."""
+
+    model: Model
+    proposals: int
+    max_tokens: int
+    asked: int = 0
+    usage: Usage = Usage()
+
+    def __call__(self, prompt: str | list[dict[str, Any]]) -> str:
+        text = prompt if isinstance(prompt, str) else "\n\n".join(str(turn.get("content", "")) for turn in prompt)
+        self.asked += 1
+        request = GenerateRequest(Prompt((Message("user", text),)), max_tokens=self.max_tokens)
+        (answer,) = self.model.generate([request])
+        if not isinstance(answer, Answer):
+            raise MethodError(f"The helper could not write: {answer.message}")
+        self.usage += answer.usage
+        return answer.text
+
+
+@dataclass
+class Adapter:
+    """Our side of gepa: candidates are instructions, scores are the task's metric on a scale where 1 is best."""
+
+    start: Single
+    bench: Bench
+    spent: bool = False
+    propose_new_texts: None = None
+
+    def evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False) -> Any:
+        """What this instruction makes of some examples. Where the share is spent, everything scores worst."""
+        from gepa.core.adapter import EvaluationBatch
+
+        found = self._answers(batch, with_text(self.start, candidate[TEXT], self.bench.task.columns.input))
+        scores = [self._score(example, p) for example, p in zip(batch, found, strict=True)]
+        return EvaluationBatch(found, scores, list(zip(batch, found, scores, strict=True)) if capture_traces else None)
+
+    def make_reflective_dataset(
+        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
+    ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """What the helper reads: inputs, what was said, what was wanted."""
+        rows = []
+        for example, said, score in eval_batch.trajectories:
+            right = f"Right (score {score:.2f})." if score == 1 else f"Wrong (score {score:.2f})."
+            answer = said.failure.message if said.failure else said.answer
+            feedback = f"{right} Wanted: {example.answer}"
+            rows.append({"Inputs": plain_input(example.inputs), "Generated Outputs": answer, "Feedback": feedback})
+        return {TEXT: rows}
+
+    def _answers(self, batch: Sequence[Example], prompt: Single | None) -> list[Prediction]:
+        try:
+            if prompt is not None and not self.spent:
+                return list(predict(prompt, self.bench.models, [example.inputs for example in batch]))
+        except BudgetSpent:
+            self.spent = True
+        return [Prediction("")] * len(batch)
+
+    def _score(self, example: Example, said: Prediction) -> float:
+        metric = self.bench.metric
+        low, high = metric.range
+        if said.failure or not said.answer:
+            return 0.0
+        value = metric.item(example, said)
+        if not math.isfinite(high - low):
+            return value if metric.higher_is_better else -value
+        share = (value - low) / (high - low)
+        return share if metric.higher_is_better else 1.0 - share
+
+
+def text_of(prompt: Single) -> str:
+    """The system message, which is what is rewritten; empty where there is none."""
+    messages = prompt.prompt.messages if prompt.prompt else ()
+    return next((plain_text(message.content) for message in messages if message.role == "system"), "")
+
+
+def with_text(prompt: Single, text: str, columns: Sequence[str]) -> Single | None:
+    """The prompt with another system message; None where that asks for a column that inputs don't have."""
+    messages = prompt.prompt.messages if prompt.prompt else ()
+    template = Template((Message("system", text), *(m for m in messages if m.role != "system")))
+    known = set(columns) | set(columns_of(prompt.prompt) if prompt.prompt else ())
+    return replace(prompt, prompt=template) if set(columns_of(template)) <= known else None

@@ -1,0 +1,135 @@
+"""Prompts bred by trial: an evolutionary search over wordings and demonstrations, without a model to write them.
+
+For models too small to reflect on their prompts. After CAPO (Zehle et al., AutoML 2025, arXiv 2504.16005): instruction
+and demonstrations are the genes; a generation's children are crossed from the best so far and changed in one place; all
+race on the same examples, and longer prompts bear a small penalty. Here wordings come from a bank (`wordings`),
+demonstrations are balanced draws (`draws`), and the race is sequential halving. A child takes the champion's place only
+where it is better beyond noise. First a handful of prompts must show that there is something to gain (`headroom`). It
+breeds until its share is used, or some generations brought nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from statistics import mean
+from typing import ClassVar
+
+from ..candidate import Candidate, Single
+from ..method import Bench, Family, Need, single
+from ..model import Capability
+from ..task import Kind
+from .choosing import Choice, choose
+from .draws import Size, draw, sizes
+from .headroom import headroom
+from .wordings import EXPLICIT, PLAIN, Wording, in_words_of, parts_for, worded
+from .zero_shot import asking
+
+PART = 0.35
+"""Of what is left of the share, for a generation."""
+PARENTS = 4
+
+
+@dataclass(frozen=True)
+class Genes:
+    """A wording, and a draw of so many examples by number; no size: the demonstrations of the start."""
+
+    wording: Wording = PLAIN
+    size: Size | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class PromptSearch:
+    """Breeds prompts from a bank of wordings and draws of demonstrations, racing them until its share is used."""
+
+    children: int = 7
+    patience: int = 3
+    penalty: float = 0.03
+    most: int = 32
+    texts: int = 8
+    characters: int = 6000
+
+    name: ClassVar[str] = "prompt_search"
+    family: ClassVar[Family] = "prompt"
+    needs: ClassVar[frozenset[Need]] = frozenset({"answer"})
+    uses: ClassVar[frozenset[Capability]] = frozenset()
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
+
+    def __call__(self, start: Candidate, bench: Bench) -> Candidate:
+        one = single(start, self.name)
+        if isinstance(bench.mine, Single) and bench.mine.prompt:
+            return in_words_of(asking(one, bench, bench.mine.shots), bench.mine)  # found on an earlier rung
+        asked = asking(one, bench, one.shots)
+        random = Random(f"prompt_search {bench.seed}")
+        allowed = sizes(one, bench, self.most, self.texts) if isinstance(one.shots, tuple) and bench.train else []
+        genes = [Genes(), *_first(bench, allowed)]
+        choice, more = headroom(self.name, bench, asked, [self._prompt(asked, bench, each) for each in genes[1:]])
+        if not more:
+            return asked
+        best, waited, born, seen = choice.best, 0, len(choice.asked), set(genes)
+        while waited < self.patience:
+            parents = _parents(choice, genes)
+            children = _children(random, parents, seen, allowed, parts_for(bench.task), self.children)
+            seen.update(children)
+            prompts = [self._prompt(asked, bench, each) for each in children]
+            found = choose(bench, [best, *prompts], PART, incumbent=True, penalty=self.penalty)
+            if not found.asked:
+                break  # the share is used up
+            waited = waited + 1 if found.best == best else 0
+            born += len(found.asked) - 1
+            choice, genes, best = found, [parents[0], *children], found.best
+        bench.note("prompt_search.prompts", born)
+        return best
+
+    def _prompt(self, asked: Single, bench: Bench, genes: Genes) -> Single:
+        prompt = asked
+        if genes.size:
+            each, labels = genes.size
+            seed = f"prompt_search {bench.seed} {genes.number}"
+            prompt = replace(prompt, shots=draw(asked, bench, seed, each, self.characters, labels))
+        return worded(prompt, bench, genes.wording) if genes.wording != PLAIN else prompt
+
+
+def _first(bench: Bench, allowed: Sequence[Size]) -> list[Genes]:
+    """The handful to begin with: draws of demonstrations where there are any to draw, and explicit wordings."""
+    drawn = [Genes(size=size) for size in allowed[:3]]
+    wordings = [wording for wording in EXPLICIT if bench.task.labels or wording.labels == PLAIN.labels]
+    return [*drawn, *(Genes(wording) for wording in wordings)]
+
+
+def _parents(choice: Choice, genes: Sequence[Genes]) -> list[Genes]:
+    """The best of a race, the champion first: who was asked most, then who scored best."""
+    order = sorted(range(len(choice.asked)), key=lambda i: (-len(choice.scores[i]), -mean(choice.scores[i]), i))
+    champion = choice.asked.index(choice.best)
+    return [genes[i] for i in (champion, *(i for i in order if i != champion))][:PARENTS]
+
+
+def _children(
+    random: Random,
+    parents: Sequence[Genes],
+    seen: set[Genes],
+    allowed: Sequence[Size],
+    parts: Mapping[str, Sequence[str]],
+    count: int,
+) -> list[Genes]:
+    """New ones: each part of the wording and the draw from one of two parents, then one change."""
+    found: dict[Genes, None] = {}
+    for _ in range(20 * count):
+        first, second = parents[0], random.choice(parents)
+        mixed = {part: getattr(random.choice((first, second)).wording, part) for part in parts}
+        shown = random.choice((first, second))
+        child = Genes(replace(first.wording, **mixed), shown.size, shown.number)
+        part = random.choice([*parts, *(["draw"] * len(parts) if allowed else [])])
+        if part == "draw":
+            child = replace(
+                child, size=random.choice([shown.size or allowed[0], *allowed]), number=random.randrange(1000)
+            )
+        else:
+            child = replace(child, wording=replace(child.wording, **{part: random.choice(parts[part])}))
+        if child not in seen:
+            found[child] = None
+        if len(found) == count:
+            break
+    return list(found)

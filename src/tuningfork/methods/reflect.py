@@ -1,0 +1,122 @@
+"""The instruction rewritten by a strong helper model that reads the mistakes (GEPA, Agrawal et al., ICLR 2026, arXiv
+2507.19457), through the `gepa` library.
+
+The helper sees a few train examples with what was answered and what was wanted, and proposes another instruction; gepa
+keeps those that do better, by their fronts on hold. Small models write nothing worth having here (gepa issue 170), so
+the helper is named by the user: a model of the race, whose tokens count against the share, or any other that can be
+opened, which is asked at most `proposals` times and whose tokens are noted. First a handful of prompts must show that
+there is something to gain (`headroom`); at the end what was found must beat the start on hold beyond noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+from ..candidate import Candidate, Single
+from ..errors import MethodError, MissingExtra
+from ..method import Bench, Family, Need, single
+from ..model import Capability, Model
+from ..task import Kind
+from .choosing import choose, unshown_by_all
+from .gepa_adapter import TEXT, Adapter, Writer, text_of, with_text
+from .headroom import headroom
+from .wordings import EXPLICIT, in_words_of, worded
+from .zero_shot import asking
+
+KEPT = 0.3
+"""Of the share, for the last choice."""
+FINALISTS = 3
+MOST_EXAMPLES = 60
+MOST_CALLS = 100_000
+"""gepa wants a number; what ends it is the share, or the helper's proposals."""
+
+
+@dataclass(frozen=True)
+class Reflect:
+    """Has a strong helper model rewrite the instruction from mistakes, by gepa; settings: helper=MODEL."""
+
+    helper: str = ""
+    proposals: int = 12
+    max_tokens: int = 1500
+
+    name: ClassVar[str] = "reflect"
+    family: ClassVar[Family] = "prompt"
+    needs: ClassVar[frozenset[Need]] = frozenset({"answer"})
+    uses: ClassVar[frozenset[Capability]] = frozenset()
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"classification", "generation"})
+
+    def __call__(self, start: Candidate, bench: Bench) -> Candidate:
+        one = single(start, self.name)
+        asked = asking(one, bench, one.shots)
+        if isinstance(bench.mine, Single) and bench.mine.prompt:
+            return in_words_of(asked, bench.mine)  # written on an earlier rung
+        if find_spec("gepa") is None:
+            raise MissingExtra("The method reflect", "gepa", "reflect")
+        writer = Writer(_helper(self.helper, bench), self.proposals, self.max_tokens)
+        explicit = [worded(asked, bench, wording) for wording in EXPLICIT if one.labels or wording.labels == "sentence"]
+        tried, more = headroom(self.name, bench, asked, explicit)
+        if not more:
+            return asked
+        written = _evolved(tried.best, bench, writer)
+        bench.note("reflect.proposals", writer.asked)
+        bench.note("reflect.helper_tokens", writer.usage.tokens_in + writer.usage.tokens_out)
+        bench.note("reflect.helper_usd", writer.usage.usd)
+        return choose(bench, [tried.best, *written], incumbent=True).best
+
+
+def _helper(name: str, bench: Bench) -> Model:
+    """The helper: metered where it is a model of the race."""
+    if not name:
+        raise MethodError(
+            "reflect needs a strong helper model to write with. Name one: reflect(helper=openai:MODEL@URL), or a model "
+            "of the race."
+        )
+    if name in bench.models:
+        found = bench.models[name]
+    else:
+        from ..models import open_model
+
+        found = open_model(name)
+    if "generate" not in found.capabilities:
+        raise MethodError(f"{name} can't generate, so it can't rewrite an instruction. Name a helper that can.")
+    return found
+
+
+def _evolved(start: Single, bench: Bench, writer: Writer) -> list[Single]:
+    """The best rewritten prompts by hold, at most FINALISTS. It ends where the share or the proposals do."""
+    from gepa.api import optimize
+
+    questions = unshown_by_all(bench, [start])
+    hold = bench.hold[:MOST_EXAMPLES]
+    learn = [example for example in questions if example not in hold][:MOST_EXAMPLES]
+    adapter = Adapter(start, bench)
+    reserve = bench.share.tokens * KEPT
+
+    def ends(state: object) -> bool:
+        return adapter.spent or writer.asked >= writer.proposals or bench.share.tokens <= reserve
+
+    run: Any = optimize  # its types ask for its own classes, its code for what they can
+    result = run(
+        {TEXT: text_of(start)},
+        trainset=learn or list(hold),
+        valset=list(hold),
+        adapter=adapter,
+        reflection_lm=writer,
+        max_metric_calls=MOST_CALLS,
+        stop_callbacks=[ends],
+        logger=Silent(),
+        seed=bench.seed,
+    )
+    order = sorted(range(len(result.candidates)), key=lambda i: (-result.val_aggregate_scores[i], i))
+    texts = [result.candidates[i][TEXT] for i in order if result.candidates[i][TEXT] != text_of(start)]
+    made = [with_text(start, text, bench.task.columns.input) for text in dict.fromkeys(texts)]
+    return [prompt for prompt in made if prompt is not None][:FINALISTS]
+
+
+class Silent:
+    """gepa tells its progress; the race tells its own."""
+
+    def log(self, message: str) -> None:
+        """Nothing."""
