@@ -192,8 +192,8 @@ def _picked(shots: Nearest) -> dict[str, Any]:
     }
     vectors = {"vectors": "vectors.safetensors", "embedder": shots.model} if shots.vectors else {}
     return {
-        "how": f"For each input, the {shots.k} of the pool {nearest[shots.by]}, nearest last, each a user turn (the last "
-        "message, filled) and an assistant turn, before that message.",
+        "how": f"For each input, the {shots.k} of the pool {nearest[shots.by]}, nearest last, each a user turn (the "
+        "last message, filled) and an assistant turn, before that message.",
         "k": shots.k,
         "diversity": shots.diversity,
         "pool": "pool.jsonl",

@@ -9,9 +9,9 @@ Three ways to measure that preference, in nats to take off each label's log-prob
 - `vector` (Guo et al. 2017, arXiv 1706.04599): a scale and an offset a label that make the train labels likeliest,
   drawn towards `batch` so that a hundred examples are enough.
 
-`auto` keeps `batch` unless leaving out folds of train and hold shows another way, or none, to be better by more than
-its standard error. All of it is fitted once and frozen in the candidate, never taken over the batch at hand, so an
-answer does not depend on its neighbours. Examples that stand in the prompt take no part.
+`auto` takes the one, or none, that makes the labels of left-out folds of train and hold likeliest. All of it is fitted
+once and frozen in the candidate, never taken over the batch at hand, so an answer does not depend on its neighbours.
+Examples that stand in the prompt take no part.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from ..model import Capability
 from ..predict.run import adapted
 from ..predict.score import answerer
 from ..task import Example, Inputs, Kind
-from .calibrations import Fit, Row, batch, contextual, left_out, vector
-from .choosing import beats
+from .calibrations import Fit, Row, batch, contextual, left_out_nats, vector
 from .draws import unshown
 
 CHUNK = 50
@@ -67,7 +66,7 @@ class Calibrate:
         return replace(one, calibration=batch(rows) if self.how == "batch" else vector(rows, one.labels))
 
     def _best(self, one: Single, bench: Bench, rows: Sequence[Row]) -> Calibration | None:
-        """The way that answers best where it was not fitted; the better it is shown to be, the less is `batch` kept."""
+        """The way that says the right labels likeliest where it was not fitted."""
         none = Calibration((0.0,) * len(one.labels))
         fits: dict[str, Fit] = {"batch": batch, "none": lambda _: none, "vector": lambda r: vector(r, one.labels)}
         try:
@@ -76,9 +75,7 @@ class Calibrate:
             both = [*rows, *_read(one, bench, bench.hold[: self.inputs])]
         except (BudgetSpent, MethodError):
             both = [*rows]  # what was read will do
-        scores = left_out(fits, both, one.labels, bench.metric)
-        better = [how for how in fits if beats(scores[how], scores["batch"])]
-        how = max(better, key=lambda each: sum(scores[each]), default="batch")
+        how = max(fits, key=lambda each: left_out_nats(fits[each], both, one.labels))
         bench.note("calibrate.how", how)
         return None if how == "none" else fits[how](both)
 

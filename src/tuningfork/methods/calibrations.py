@@ -6,13 +6,11 @@ A row is an example and the model's log-probability of every label, in nats.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..candidate import Calibration, Prediction
-from ..metrics import Metric
-from ..model import Usage
-from ..predict.score import decided
+from ..candidate import Calibration
+from ..predict.score import log_softmax
 from ..task import Example
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ Row = tuple[Example, tuple[float, ...]]
 Fit = Callable[[Sequence[Row]], Calibration]
 
 FOLDS = 5
-SCALE_PULL, OFFSET_PULL = 0.1, 0.02
+SCALE_PULL, OFFSET_PULL = 0.02, 0.005
 """How strongly a scale is drawn to 1 and an offset to that of `batch`, in nats a squared unit."""
 
 
@@ -44,7 +42,7 @@ def vector(rows: Sequence[Row], labels: Sequence[str]) -> Calibration:
     """Scale and offset of each label by regularised cross-entropy: it is convex, so any solver finds the one best."""
     import numpy as np
     from scipy.optimize import minimize
-    from scipy.special import log_softmax
+    from scipy.special import log_softmax as log_probabilities
 
     x = np.array([nats for _, nats in rows])  # (n, labels)
     y = np.array([labels.index(example.answer) for example, _ in rows])
@@ -53,7 +51,7 @@ def vector(rows: Sequence[Row], labels: Sequence[str]) -> Calibration:
 
     def loss(both: Array) -> tuple[float, Array]:
         scale, offset = np.split(both, 2)
-        nats = log_softmax(x * scale - offset, axis=1)
+        nats = log_probabilities(x * scale - offset, axis=1)
         wrong = np.exp(nats)  # (n, labels): the slope of the cross-entropy by the logits
         wrong[each, y] -= 1.0
         pull = SCALE_PULL * ((scale - 1) ** 2).sum() + OFFSET_PULL * ((offset - usual) ** 2).sum()
@@ -66,23 +64,13 @@ def vector(rows: Sequence[Row], labels: Sequence[str]) -> Calibration:
     return Calibration(tuple(map(float, offset)), tuple(map(float, scale)))
 
 
-def left_out(
-    fits: Mapping[str, Fit], rows: Sequence[Row], labels: Sequence[str], metric: Metric
-) -> dict[str, list[float]]:
-    """By each fit, the item score (higher is better) of every row by a calibration fitted on other folds."""
-    sign = 1.0 if metric.higher_is_better else -1.0
-    scores = {how: [0.0] * len(rows) for how in fits}
+def left_out_nats(fit: Fit, rows: Sequence[Row], labels: Sequence[str]) -> float:
+    """Mean log-probability, in nats, of the right label of every row by a calibration fitted on other folds."""
+    total = 0.0
     for fold in range(min(FOLDS, len(rows))):
-        others = [row for i, row in enumerate(rows) if i % FOLDS != fold] or rows
-        for how, fit in fits.items():
-            made = fit(others)
-            for i in range(fold, len(rows), FOLDS):
-                example, nats = rows[i]
-                scores[how][i] = sign * metric.item(example, _said(labels, nats, made))
-    return scores
-
-
-def _said(labels: Sequence[str], nats: Sequence[float], made: Calibration) -> Prediction:
-    scales = made.scale or (1.0,) * len(nats)
-    logits = [s * value - off for s, value, off in zip(scales, nats, made.offset_nats, strict=True)]
-    return decided(labels, logits, Usage())
+        made = fit([row for i, row in enumerate(rows) if i % FOLDS != fold] or rows)
+        scales = made.scale or (1.0,) * len(labels)
+        for example, nats in rows[fold::FOLDS]:
+            logits = [s * value - off for s, value, off in zip(scales, nats, made.offset_nats, strict=True)]
+            total += log_softmax(logits)[labels.index(example.answer)]
+    return total / max(1, len(rows))

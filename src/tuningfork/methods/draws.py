@@ -15,7 +15,7 @@ from ..method import Bench
 from ..predict.prompt import shot_of
 from ..task import Example
 
-COUNTS = (4, 2, 8, 1)
+COUNTS = (2, 4, 1, 8)
 """Examples a label, the most promising first."""
 
 Size = tuple[int, int | None]

@@ -1,7 +1,7 @@
 """A handful of train examples shown in the prompt (Brown et al. 2020, arXiv 2005.14165).
 
 Small models swing by tens of points with the examples drawn, how many they are and their order (Lu et al. 2022, arXiv
-2104.08786), so these are searched: several draws of 4, 2, 8 and 1 examples a label, balanced, as many as the share
+2104.08786), so these are searched: several draws of 2, 4, 1 and 8 examples a label, balanced, as many as the share
 allows; then other orders of the best draw. What does best on hold, and on the train examples that no draw shows, is
 kept; how far the draws and the orders lay apart is noted. All shots together stay under `characters`, so that a context
 of 2,000 tokens holds them and the question.
