@@ -52,17 +52,21 @@ class Choice:
 
 
 def choose(
-    bench: Bench, prompts: Sequence[Single], part: float = 0.8, incumbent: bool = False, penalty: float = 0.0
+    bench: Bench,
+    prompts: Sequence[Single],
+    part: float = 0.8,
+    incumbent: bool = False,
+    penalty: float = 0.0,
+    cost: Cost | None = None,
 ) -> Choice:
     """The best of several by halving, on hold and the train examples that none of them shows, for at most this part of
     what is left of the share. Later prompts are left out where not all can be afforded; where not even two can, the
     first is taken as it is. An `incumbent`, the first, gives way only to one that `beats` it. The longest prompt has
-    `penalty` taken off each score at the end, shorter ones less."""
-    wide = replace(bench, hold=unshown_by_all(bench, prompts))
-    kept, block = _affordable(wide, list(prompts), part)
+    `penalty` taken off each score at the end, shorter ones less. `cost` saves measuring it on the first."""
+    items, kept, block = _affordable(bench, list(prompts), part, cost)
     if len(kept) < 2:
         return Choice(prompts[0], (), ())
-    scores = wide.scores(kept, block, halving=True, stay=int(incumbent))
+    scores = replace(bench, hold=items).scores(kept, block, halving=True, stay=int(incumbent))
     longest = max(map(_characters, kept))
     worth = [[s - penalty * _characters(p) / longest for s in each] for p, each in zip(kept, scores, strict=True)]
     best = leader(worth)
@@ -75,7 +79,7 @@ def beats(better: Sequence[float], worse: Sequence[float]) -> bool:
     """Whether the mean of the first lies above that of the second by more than the standard error of their difference,
     on the items that both had."""
     gaps = [a - b for a, b in zip(better, worse, strict=False)]
-    return len(gaps) > 1 and mean(gaps) > stdev(gaps) / math.sqrt(len(gaps))
+    return len(gaps) > 1 and mean(gaps) > stdev(gaps) / math.sqrt(len(gaps)) + 1e-9  # one item alone never does
 
 
 def unshown_by_all(bench: Bench, prompts: Sequence[Single]) -> tuple[Example, ...]:
@@ -93,10 +97,12 @@ def unshown_by_all(bench: Bench, prompts: Sequence[Single]) -> tuple[Example, ..
 
 @dataclass(frozen=True)
 class Cost:
-    """What reading a prompt costs here: `rate` tokens a character, `item` characters an input with its labels."""
+    """What reading a prompt costs here: `rate` tokens a character, `item` characters an input with its labels. What
+    all questions of a block share is read once (`again` 0), or with every question (1), as behind most APIs."""
 
     rate: float
     item: float
+    again: float
 
     def fixed(self, prompt: Single) -> float:
         """Tokens that all questions of a block share."""
@@ -110,41 +116,59 @@ class Cost:
         """Tokens of each question by itself."""
         near = prompt.shots
         picked = near.k * self.shot(median(map(length, near.pool))) if isinstance(near, Nearest) and near.pool else 0.0
-        return self.rate * self.item + picked
+        return self.rate * self.item + picked + self.again * self.fixed(prompt)
 
 
 def cost_of(bench: Bench, prompt: Single, items: Sequence[Example]) -> Cost:
     """What reading costs, by a first look at a few items. Raises BudgetSpent when there is nothing left for that."""
     labels = sum(len(word) + 2 for word in prompt.words)
     texts = [len(plain_input(example.inputs)) + 2 * TURN + labels for example in items]
-    few = items[:MEASURED]
+    one, more = items[:1], items[1 : 1 + MEASURED]
+    alone, together = (_tokens(bench, prompt, some) for some in (one, more))
+    plain = Cost(1.0, texts[0], 0.0)
+    fixed = plain.fixed(prompt)
+    rate = alone / (fixed + plain.own(prompt))
+    if not more or not rate:
+        return Cost(rate, mean(texts), 0.0)
+    own = sum(replace(plain, item=text).own(prompt) for text in texts[1 : 1 + MEASURED])
+    read = (together / rate - own) / fixed  # how many times what they share was read
+    return Cost(rate, mean(texts), min(1.0, max(0.0, (read - 1) / max(1, len(more) - 1))))
+
+
+def _tokens(bench: Bench, prompt: Single, items: Sequence[Example]) -> float:
+    """What asking about these takes off the share."""
     before = bench.share.tokens
-    list(predict(prompt, bench.models, [example.inputs for example in few]))
-    unit = Cost(1.0, mean(texts[: len(few)]))
-    characters = unit.fixed(prompt) + len(few) * unit.own(prompt)
-    return Cost((before - bench.share.tokens) / characters, mean(texts))
+    list(predict(prompt, bench.models, [example.inputs for example in items]))
+    return before - bench.share.tokens
 
 
-def _affordable(bench: Bench, prompts: list[Single], part: float) -> tuple[list[Single], int]:
-    """The first so many, and the first block's length. Each of log2(K) rounds of halving asks as many questions as the
-    first one, and together they reach block * (2^rounds - 1) items; what a block shares is read 2 K times in all."""
-    if len(prompts) < 2 or len(bench.hold) < 2:
-        return prompts[:1], 0
+def _affordable(
+    bench: Bench, prompts: list[Single], part: float, cost: Cost | None
+) -> tuple[tuple[Example, ...], list[Single], int]:
+    """The items, the first so many prompts, and the first block's length.
+
+    Each of log2(K) rounds of halving asks as many questions as the first one, and together they reach block *
+    (2^rounds - 1) items; what a block shares is read 2 K times in all.
+    """
+    items = unshown_by_all(bench, prompts)
+    if len(prompts) < 2 or not items:
+        return items, prompts[:1], 0
     try:
-        cost = cost_of(bench, prompts[0], bench.hold)
+        cost = cost or cost_of(bench, prompts[0], items)
     except BudgetSpent:
-        return prompts[:1], 0
+        return items, prompts[:1], 0
     tokens = bench.share.tokens * part
     while len(prompts) > 1:
+        items = unshown_by_all(bench, prompts)
         rounds = math.ceil(math.log2(len(prompts)))
         fixed = 2 * sum(map(cost.fixed, prompts))
         question = rounds * sum(map(cost.own, prompts))
-        enough = math.ceil(len(bench.hold) / (2**rounds - 1))
+        enough = math.ceil(len(items) / (2**rounds - 1))
         block = min(enough, int((tokens - fixed) / question)) if question else enough
         if block >= FEWEST or (len(prompts) == 2 and block >= min(enough, FEWEST)):
-            return prompts, block
+            return items, prompts, block
         prompts = prompts[:-1]
-    return prompts, 0
+    return items, prompts, 0
 
 
 def _characters(prompt: Single) -> int:

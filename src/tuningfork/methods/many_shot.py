@@ -19,7 +19,7 @@ from ..model import Capability
 from ..predict import predict
 from ..predict.prompt import plain_input
 from ..task import Kind
-from .choosing import choose, cost_of
+from .choosing import FEWEST, choose, cost_of
 from .draws import draw, example_shot, labels_shown, length
 from .zero_shot import asking
 
@@ -46,17 +46,24 @@ class ManyShot:
         one = single(start, self.name)
         if isinstance(bench.mine, Single) and isinstance(bench.mine.shots, tuple) and bench.mine.shots:
             return asking(one, bench, bench.mine.shots)  # chosen on an earlier rung
-        each = self._longest(one, bench)
+        if not bench.train:
+            raise MethodError("There are no train examples to show.")
+        plain = asking(one, bench)
+        cost = cost_of(bench, plain, (*bench.hold, *bench.train))
+        shot = mean(length(example_shot(one, example)) for example in bench.train)
+        reads = 1 + cost.again * 2 * FEWEST  # at least, for two prompts to be compared
+        room = bench.share.tokens * PART / reads - cost.fixed(plain)
+        each = self._longest(one, bench, int(room / max(1e-9, cost.shot(shot))))
         bench.note("many_shot.per_label", each)
         sizes = dict.fromkeys((each, max(1, each // 2)))
         drawn = [self._drawn(one, bench, size, number) for number in range(self.draws) for size in sizes]
-        return choose(bench, drawn).best
+        return choose(bench, drawn, cost=cost).best
 
-    def _longest(self, one: Single, bench: Bench) -> int:
-        """How many examples a label fit. Raises MethodError where not even one does."""
+    def _longest(self, one: Single, bench: Bench, affordable: int) -> int:
+        """How many examples a label fit, of so many affordable in all. Raises MethodError where not even one does."""
         labels = max(1, labels_shown(one, bench))
         each = min(self.most, len(bench.train)) // labels or 1
-        each = max(1, min(each, self._affordable(one, bench) // labels))
+        each = max(1, min(each, affordable // labels))
         question = max((e.inputs for e in (*bench.hold, *bench.train)), key=lambda inputs: len(plain_input(inputs)))
         while True:
             prompt = self._drawn(one, bench, each, 0)
@@ -66,17 +73,6 @@ class ManyShot:
             if each == 1:
                 raise MethodError(f"Not even one example a label fits into a prompt: {answer.failure.message}")
             each = max(1, int(each * SHORTER))
-
-    def _affordable(self, one: Single, bench: Bench) -> int:
-        """How many demonstrations PART of the share can read once."""
-        items = (*bench.hold, *bench.train)
-        if not bench.train:
-            raise MethodError("There are no train examples to show.")
-        plain = asking(one, bench)
-        cost = cost_of(bench, plain, items)
-        shot = mean(length(example_shot(one, example)) for example in bench.train)
-        tokens = bench.share.tokens * PART - cost.fixed(plain)
-        return int(tokens / max(1e-9, cost.shot(shot)))
 
     def _drawn(self, one: Single, bench: Bench, each: int, number: int) -> Single:
         characters = sum(

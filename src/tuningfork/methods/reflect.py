@@ -29,8 +29,8 @@ KEPT = 0.3
 """Of the share, for the last choice."""
 FINALISTS = 3
 MOST_EXAMPLES = 60
-MOST_CALLS = 100_000
-"""gepa wants a number; what ends it is the share, or the helper's proposals."""
+MINIBATCH = 3
+"""Examples that the helper sees at a time."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def _evolved(start: Single, bench: Bench, writer: Writer) -> list[Single]:
         valset=list(hold),
         adapter=adapter,
         reflection_lm=writer,
-        max_metric_calls=MOST_CALLS,
+        max_metric_calls=2 * (writer.proposals + 1) * (len(hold) + 2 * MINIBATCH),
+        reflection_minibatch_size=MINIBATCH,
         stop_callbacks=[ends],
         logger=Silent(),
         seed=bench.seed,
