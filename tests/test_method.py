@@ -10,7 +10,7 @@ import pytest
 
 from tuningfork.candidate import Constant, Prediction
 from tuningfork.errors import BudgetSpent
-from tuningfork.method import Bench, Share
+from tuningfork.method import Bench, Share, leader
 from tuningfork.task import Columns, Example, Sources, Task
 
 
@@ -78,3 +78,19 @@ def test_one_shown_worse_is_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> No
     worst, best, near = (replace(c, answer=a) for c, a in zip(constants(0, 5, 5.5), asked, strict=True))
     assert at.pick([worst, best, near]) is best
     assert asked["0"] < asked["5"]
+
+
+def test_halving_asks_those_that_may_be_best_the_most() -> None:
+    targets = [5.0] * 15
+    candidates = constants(9, 8, 5, 6)
+    scores = bench(*targets).scores(candidates, block=4, alpha=1e-12, halving=True)
+    assert [len(each) for each in scores] == [4, 4, 12, 12] and leader(scores) == 2
+    kept = bench(*targets).scores(candidates, block=4, halving=True, stay=1)
+    assert len(kept[0]) == max(map(len, kept)) == 15 and leader(kept) == 2
+
+
+def test_what_is_noted_goes_to_who_listens() -> None:
+    notes: dict[str, Any] = {}
+    replace(bench(), note=notes.__setitem__).note("few_shot.draws", 3)
+    bench().note("few_shot.draws", 4)
+    assert notes == {"few_shot.draws": 3}
