@@ -165,9 +165,9 @@ def test_demonstrations_are_found_by_words_without_a_model_or_vectors() -> None:
 
 
 def test_diverse_demonstrations_are_unlike_each_other() -> None:
-    pool = ("the cat sat here", "the cat sat there", "a cat", "dogs ran")
+    pool = ("the cat sat here", "the cat sat there", "dogs ran")
     model = Fixed()
-    for diversity, first in ((0.0, "the cat sat there"), (0.4, "a cat")):
+    for diversity, first in ((0.0, "the cat sat there"), (0.6, "dogs ran")):
         candidate = replace(ASKED, shots=by_words(2, *pool, diversity=diversity))
         list(predict(candidate, {"m": model}, [{"text": "the cat sat here"}]))  # type: ignore[dict-item]
         assert shown(model)[:2] == [first, "the cat sat here"]
