@@ -4,7 +4,7 @@
 better than by a coin. A prompting method learns nothing from the train examples that it does not show, so these choose
 too. They are asked by sequential halving (`Bench.scores`): most questions go to the prompts that may be best.
 
-Costs are planned, not found out half-way: four items are asked once, and from then on tokens are counted by
+Costs are planned, not found out half-way: a few items are asked once, and from then on tokens are counted by
 characters.
 """
 
@@ -26,7 +26,7 @@ from .draws import length, unshown
 
 MOST = 200
 """Examples to choose on: with more, the share is better spent on more prompts."""
-FEWEST = 12
+FEWEST = 8
 """Examples that each prompt is asked at least; with fewer the first round of halving is a lottery."""
 TURN = 12
 """Characters that the marks of a turn count for."""
@@ -42,6 +42,11 @@ class Choice:
     best: Single
     asked: tuple[Single, ...]
     scores: tuple[tuple[float, ...], ...]
+
+    @property
+    def items(self) -> int:
+        """How many examples the last ones left were asked about."""
+        return max(map(len, self.scores), default=0)
 
     @property
     def spread(self) -> float:
@@ -64,15 +69,24 @@ def choose(
     first is taken as it is. An `incumbent`, the first, gives way only to one that `beats` it. The longest prompt has
     `penalty` taken off each score at the end, shorter ones less. `cost` saves measuring it on the first."""
     items, kept, block = _affordable(bench, list(prompts), part, cost)
-    if len(kept) < 2:
+    asked = len(kept) > 1
+    scores = replace(bench, hold=items).scores(kept, block, halving=True, stay=int(incumbent)) if asked else []
+    if not any(scores):
         return Choice(prompts[0], (), ())
-    scores = replace(bench, hold=items).scores(kept, block, halving=True, stay=int(incumbent))
     longest = max(map(_characters, kept))
     worth = [[s - penalty * _characters(p) / longest for s in each] for p, each in zip(kept, scores, strict=True)]
     best = leader(worth)
     if incumbent and not beats(worth[best], worth[0]):
         best = 0
     return Choice(kept[best], tuple(kept), tuple(scores))
+
+
+def tell(bench: Bench, name: str, what: str, choice: Choice) -> None:
+    """Note how many of what a method chose among, how far apart they lay, and on how many examples it chose."""
+    if choice.asked:
+        bench.note(f"{name}.{what}", len(choice.asked))
+        bench.note(f"{name}.spread_over_{what}", round(choice.spread, 4))
+        bench.note(f"{name}.chosen_on", choice.items)
 
 
 def beats(better: Sequence[float], worse: Sequence[float]) -> bool:
@@ -132,7 +146,7 @@ def cost_of(bench: Bench, prompt: Single, items: Sequence[Example]) -> Cost:
         return Cost(rate, mean(texts), 0.0)
     own = sum(replace(plain, item=text).own(prompt) for text in texts[1 : 1 + MEASURED])
     read = (together / rate - own) / fixed  # how many times what they share was read
-    return Cost(rate, mean(texts), min(1.0, max(0.0, (read - 1) / max(1, len(more) - 1))))
+    return Cost(rate, mean(texts), float(read > (1 + len(more)) / 2))
 
 
 def _tokens(bench: Bench, prompt: Single, items: Sequence[Example]) -> float:

@@ -18,7 +18,7 @@ from ..candidate import Candidate, Single
 from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..task import Kind
-from .choosing import choose
+from .choosing import choose, tell
 from .draws import Size, draw, labels_shown, sizes
 from .zero_shot import asking
 
@@ -79,12 +79,8 @@ def best_draw(name: str, bench: Bench, drawn: Sequence[Single], orders: int) -> 
     """The best of these prompts, then of as many `orders` of its demonstrations; what it showed is noted."""
     choice = choose(bench, drawn, FOR_DRAWS)
     ordered = choose(bench, [choice.best, *_reordered(choice.best, bench, orders - 1)])
-    if choice.asked:
-        bench.note(f"{name}.draws", len(choice.asked))
-        bench.note(f"{name}.spread_over_draws", round(choice.spread, 4))
-    if ordered.asked:
-        bench.note(f"{name}.orders", len(ordered.asked))
-        bench.note(f"{name}.spread_over_orders", round(ordered.spread, 4))
+    tell(bench, name, "orders", ordered)
+    tell(bench, name, "draws", choice)
     return ordered.best
 
 

@@ -1,7 +1,7 @@
 """Is there anything to gain by another prompt? A handful of quite different ones says it, before a long search.
 
-The headroom test of arXiv 2604.14585: where no prompt of a few, explicit about the answer's form, moves the answers by
-more than noise, searching for a better one is spending a budget on luck.
+The headroom test of arXiv 2604.14585: where none of them betters the answers by more than noise, searching on is
+spending a budget on luck.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The same question in other words: the layout of the prompt, chosen step by step from a bank (`wordings`).
 
-How the input stands, how labels are named, a first line, how labels are spelt: one part after the other, each time the
+How labels are named, how the input stands, a first line, how labels are spelt: one part after the other, each time the
 other entries of the bank against what is best so far, on hold and train examples that are not shown. A wording takes
 another's place only where it is better by more than the standard error of their difference: on a hundred items two
 equal wordings lie five points apart by luck. Steps go on while the share lasts. The demonstrations of its start stay.
@@ -15,8 +15,8 @@ from ..candidate import Candidate, Single
 from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..task import Kind
-from .choosing import choose
-from .wordings import PLAIN, in_words_of, parts_for, worded
+from .choosing import choose, tell
+from .wordings import PLAIN, in_words_of, parts_for, sparing_read, worded
 from .zero_shot import asking
 
 PART = 0.4
@@ -38,16 +38,15 @@ class Instructions:
         best, wording = asking(one, bench, one.shots), PLAIN
         if isinstance(bench.mine, Single) and bench.mine.prompt:
             return in_words_of(best, bench.mine)  # chosen on an earlier rung
-        spreads = []
+        asks = sparing_read(bench)
         for part, entries in parts_for(bench.task).items():
             others = [replace(wording, **{part: entry}) for entry in entries if entry != getattr(wording, part)]
             prompts = [worded(best, bench, other) for other in others]
-            choice = choose(bench, [best, *prompts], PART, incumbent=True)
+            choice = choose(asks, [best, *prompts], PART, incumbent=True)
             if not choice.asked:
                 break  # the share is used up
-            spreads.append(choice.spread)
+            tell(bench, self.name, part, choice)
             if choice.best != best:
                 best, wording = choice.best, others[prompts.index(choice.best)]
         bench.note("instructions.wording", str(wording))
-        bench.note("instructions.spread_over_wordings", round(max(spreads, default=0.0), 4))
         return best

@@ -19,7 +19,7 @@ from ..model import Capability
 from ..predict import predict
 from ..predict.prompt import plain_input
 from ..task import Kind
-from .choosing import FEWEST, choose, cost_of
+from .choosing import FEWEST, choose, cost_of, tell
 from .draws import draw, example_shot, labels_shown, length
 from .zero_shot import asking
 
@@ -57,7 +57,9 @@ class ManyShot:
         bench.note("many_shot.per_label", each)
         sizes = dict.fromkeys((each, max(1, each // 2)))
         drawn = [self._drawn(one, bench, size, number) for number in range(self.draws) for size in sizes]
-        return choose(bench, drawn, cost=cost).best
+        choice = choose(bench, drawn, cost=cost)
+        tell(bench, self.name, "prompts", choice)
+        return choice.best
 
     def _longest(self, one: Single, bench: Bench, affordable: int) -> int:
         """How many examples a label fit, of so many affordable in all. Raises MethodError where not even one does."""

@@ -22,7 +22,7 @@ from ..model import Capability, EmbedRequest, Vector
 from ..predict.prompt import plain_input
 from ..predict.shots import nearest_of
 from ..task import Example, Kind
-from .choosing import choose
+from .choosing import choose, tell
 from .draws import example_shot, length
 from .zero_shot import asking
 
@@ -140,6 +140,5 @@ def _chosen(one: Single, bench: Bench, pool: Pool, ways: Sequence[Way]) -> Way:
     questions = replace(bench, train=(), hold=(*bench.hold, *(pool.examples[i] for i in sorted(asks))))
     prompts = [asking(one, bench, pool.nearest(way, without=asks)) for way in ways]
     choice = choose(questions, prompts)
-    if choice.asked:
-        bench.note("nearest_shots.spread_over_ways", round(choice.spread, 4))
+    tell(bench, "nearest_shots", "ways", choice)
     return ways[prompts.index(choice.best)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from random import Random
 from statistics import mean
 from typing import ClassVar
@@ -21,9 +22,9 @@ from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..task import Kind
 from .choosing import Choice, choose
-from .draws import Size, draw, sizes
+from .draws import Size, draw, example_shot, length, sizes
 from .headroom import headroom
-from .wordings import EXPLICIT, PLAIN, Wording, in_words_of, parts_for, worded
+from .wordings import EXPLICIT, PLAIN, Wording, in_words_of, parts_for, sparing_read, worded
 from .zero_shot import asking
 
 PART = 0.35
@@ -63,9 +64,10 @@ class PromptSearch:
             return in_words_of(asking(one, bench, bench.mine.shots), bench.mine)  # found on an earlier rung
         asked = asking(one, bench, one.shots)
         random = Random(f"prompt_search {bench.seed}")
-        allowed = sizes(one, bench, self.most, self.texts) if isinstance(one.shots, tuple) and bench.train else []
+        allowed = self._sizes(one, bench)
         genes = [Genes(), *_first(bench, allowed)]
-        choice, more = headroom(self.name, bench, asked, [self._prompt(asked, bench, each) for each in genes[1:]])
+        asks = sparing_read(bench)
+        choice, more = headroom(self.name, asks, asked, [self._prompt(asked, bench, each) for each in genes[1:]])
         if not more:
             return asked
         best, waited, born, seen = choice.best, 0, len(choice.asked), set(genes)
@@ -74,14 +76,20 @@ class PromptSearch:
             children = _children(random, parents, seen, allowed, parts_for(bench.task), self.children)
             seen.update(children)
             prompts = [self._prompt(asked, bench, each) for each in children]
-            found = choose(bench, [best, *prompts], PART, incumbent=True, penalty=self.penalty)
+            found = choose(asks, [best, *prompts], PART, incumbent=True, penalty=self.penalty)
             if not found.asked:
                 break  # the share is used up
             waited = waited + 1 if found.best == best else 0
             born += len(found.asked) - 1
             choice, genes, best = found, [parents[0], *children], found.best
         bench.note("prompt_search.prompts", born)
+        bench.note("prompt_search.chosen_on", choice.items)
         return best
+
+    def _sizes(self, one: Single, bench: Bench) -> list[Size]:
+        """Draws to breed from; none where demonstrations are picked for each input, or no example is short enough."""
+        short = any(length(example_shot(one, example)) <= self.characters for example in bench.train)
+        return sizes(one, bench, self.most, self.texts) if short and isinstance(one.shots, tuple) else []
 
     def _prompt(self, asked: Single, bench: Bench, genes: Genes) -> Single:
         prompt = asked
@@ -93,10 +101,10 @@ class PromptSearch:
 
 
 def _first(bench: Bench, allowed: Sequence[Size]) -> list[Genes]:
-    """The handful to begin with: draws of demonstrations where there are any to draw, and explicit wordings."""
+    """The handful to begin with: draws of demonstrations and wordings, in turn."""
     drawn = [Genes(size=size) for size in allowed[:3]]
-    wordings = [wording for wording in EXPLICIT if bench.task.labels or wording.labels == PLAIN.labels]
-    return [*drawn, *(Genes(wording) for wording in wordings)]
+    wordings = [Genes(wording) for wording in EXPLICIT if bench.task.labels or wording.labels == PLAIN.labels]
+    return [each for pair in zip_longest(drawn, wordings) for each in pair if each]
 
 
 def _parents(choice: Choice, genes: Sequence[Genes]) -> list[Genes]:

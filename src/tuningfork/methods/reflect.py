@@ -19,10 +19,10 @@ from ..errors import MethodError, MissingExtra
 from ..method import Bench, Family, Need, single
 from ..model import Capability, Model
 from ..task import Kind
-from .choosing import choose, unshown_by_all
+from .choosing import choose, tell, unshown_by_all
 from .gepa_adapter import TEXT, Adapter, Writer, text_of, with_text
 from .headroom import headroom
-from .wordings import EXPLICIT, in_words_of, worded
+from .wordings import EXPLICIT, in_words_of, sparing_read, worded
 from .zero_shot import asking
 
 KEPT = 0.3
@@ -56,14 +56,16 @@ class Reflect:
             raise MissingExtra("The method reflect", "gepa", "reflect")
         writer = Writer(_helper(self.helper, bench), self.proposals, self.max_tokens)
         explicit = [worded(asked, bench, wording) for wording in EXPLICIT if one.labels or wording.labels == "sentence"]
-        tried, more = headroom(self.name, bench, asked, explicit)
+        tried, more = headroom(self.name, sparing_read(bench), asked, explicit)
         if not more:
             return asked
         written = _evolved(tried.best, bench, writer)
         bench.note("reflect.proposals", writer.asked)
         bench.note("reflect.helper_tokens", writer.usage.tokens_in + writer.usage.tokens_out)
         bench.note("reflect.helper_usd", writer.usage.usd)
-        return choose(bench, [tried.best, *written], incumbent=True).best
+        choice = choose(sparing_read(bench), [tried.best, *written], incumbent=True)
+        tell(bench, self.name, "finalists", choice)
+        return choice.best
 
 
 def _helper(name: str, bench: Bench) -> Model:

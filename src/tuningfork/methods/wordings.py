@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 from ..candidate import Nearest, Shot, Single, Template
 from ..method import Bench
@@ -64,20 +65,20 @@ class Wording:
 PLAIN = Wording()
 """The prompt that a task has by itself."""
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "inputs": tuple(INPUTS),
     "labels": tuple(LABELS),
+    "inputs": tuple(INPUTS),
     "lead": tuple(LEADS),
     "spelling": tuple(SPELLINGS),
 }
 """What there is to choose, the part that moves answers most first."""
 EXPLICIT = (
+    Wording(labels="none"),
     Wording(inputs="fields"),
-    Wording(labels="quoted"),
     Wording(labels="lines", inputs="fields"),
     Wording(labels="keywords"),
     Wording(lead="only", inputs="quotes"),
 )
-"""A handful that say plainly what form the answer has: what the test for headroom asks."""
+"""A handful that lie far apart: what the test for headroom asks."""
 
 
 def parts_for(task: Task) -> dict[str, tuple[str, ...]]:
@@ -88,8 +89,19 @@ def parts_for(task: Task) -> dict[str, tuple[str, ...]]:
 def worded(start: Single, bench: Bench, wording: Wording) -> Single:
     """The start asked in this wording. Its demonstrations stay; where labels are spelt anew, so are they there."""
     words = _spelt(start.labels, wording.spelling)
-    template = template_of(bench.task, wording, words, bench.train)
+    template = template_of(bench.task, wording, words, _read(bench))
     return in_words_of(start, replace(start, prompt=template, words=words))
+
+
+def sparing_read(bench: Bench) -> Bench:
+    """The bench without the train examples whose words may stand in a prompt: they are no fair question to it."""
+    read = {example.id for example in _read(bench)}
+    return replace(bench, train=tuple(example for example in bench.train if example.id not in read))
+
+
+def _read(bench: Bench) -> list[Example]:
+    """A third of train, by seed: its typical words may stand in a prompt."""
+    return Random(f"keywords {bench.seed}").sample(bench.train, len(bench.train) // 3)
 
 
 def in_words_of(prompt: Single, other: Single) -> Single:
