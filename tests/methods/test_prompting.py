@@ -215,6 +215,21 @@ def test_nearest_shots_choose_their_way_on_hold_and_on_a_part_of_train() -> None
         NearestShots(by="magic")(start(at), at)
 
 
+def test_nearest_shots_keep_their_way_and_show_what_came_to_train() -> None:
+    at = bench(3, 30, 9)
+    first = NearestShots()(start(at), at)
+    more = replace(at, train=(*at.train, *at.hold), mine=first, rung=1)
+    again = NearestShots()(start(at), more)
+    assert isinstance(first, Single) and isinstance(again, Single)
+    assert isinstance(first.shots, Nearest) and isinstance(again.shots, Nearest)
+    assert (again.shots.by, again.shots.k, again.shots.diversity) == (
+        first.shots.by,
+        first.shots.k,
+        first.shots.diversity,
+    )
+    assert len(again.shots.pool) == len(first.shots.pool) + 9
+
+
 # wordings
 
 

@@ -514,4 +514,7 @@ def test_what_a_method_notes_stands_beside_its_candidate(track: Any) -> None:
     born = log.born("few_shot@fake", "race")
     assert born and born.notes["few_shot.draws"] >= 2 and 0 <= born.notes["few_shot.spread_over_draws"] <= 1
     chained = log.born("few_shot+calibrate@fake", "race")
-    assert chained and set(chained.notes) == {"calibrate.how"}  # its first part ran as a trial of its own
+    assert chained and set(chained.notes) == {
+        "calibrate.how",
+        "calibrate.chosen_on",
+    }

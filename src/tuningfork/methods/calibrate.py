@@ -9,7 +9,7 @@ Three ways to measure that preference, in nats to take off each label's log-prob
 - `vector` (Guo et al. 2017, arXiv 1706.04599): a scale and an offset a label that make the train labels likeliest,
   drawn towards `batch` so that a hundred examples are enough.
 
-`auto` takes the one, or none, that makes the labels of left-out folds of train and hold likeliest. All of it is fitted
+`auto` takes the one, or none, that makes the labels of left-out folds of hold and train likeliest. All of it is fitted
 once and frozen in the candidate, never taken over the batch at hand, so an answer does not depend on its neighbours.
 Examples that stand in the prompt take no part.
 """
@@ -58,26 +58,29 @@ class Calibrate:
             return replace(one, calibration=_without_content(one, bench))
         others = unshown(one, bench.train)
         sample = Random(f"calibrate {bench.seed}").sample(others, min(self.inputs, len(others)))
+        if self.how == "auto":
+            sample = [*bench.hold, *sample][: self.inputs]  # what a training before this has not learnt comes first
         rows = _read(one, bench, sample)
         if not rows:
-            raise MethodError(f"None of {len(sample)} train inputs outside the prompt could be scored.")
+            raise MethodError(f"None of {len(sample)} inputs outside the prompt could be scored.")
         if self.how == "auto":
-            return replace(one, calibration=self._best(one, bench, rows))
+            return replace(one, calibration=_best(one, bench, rows))
         return replace(one, calibration=batch(rows) if self.how == "batch" else vector(rows, one.labels))
 
-    def _best(self, one: Single, bench: Bench, rows: Sequence[Row]) -> Calibration | None:
-        """The way that says the right labels likeliest where it was not fitted."""
-        none = Calibration((0.0,) * len(one.labels))
-        fits: dict[str, Fit] = {"batch": batch, "none": lambda _: none, "vector": lambda r: vector(r, one.labels)}
-        try:
-            empty = _without_content(one, bench)
-            fits["contextual"] = lambda _: empty
-            both = [*rows, *_read(one, bench, bench.hold[: self.inputs])]
-        except (BudgetSpent, MethodError):
-            both = [*rows]  # what was read will do
-        how = max(fits, key=lambda each: left_out_nats(fits[each], both, one.labels))
-        bench.note("calibrate.how", how)
-        return None if how == "none" else fits[how](both)
+
+def _best(one: Single, bench: Bench, rows: Sequence[Row]) -> Calibration | None:
+    """The way that says the right labels likeliest where it was not fitted."""
+    none = Calibration((0.0,) * len(one.labels))
+    fits: dict[str, Fit] = {"batch": batch, "none": lambda _: none, "vector": lambda r: vector(r, one.labels)}
+    try:
+        empty = _without_content(one, bench)
+        fits["contextual"] = lambda _: empty
+    except (BudgetSpent, MethodError) as error:
+        bench.note("calibrate.without_contextual", str(error))
+    how = max(fits, key=lambda each: left_out_nats(fits[each], rows, one.labels))
+    bench.note("calibrate.how", how)
+    bench.note("calibrate.chosen_on", len(rows))
+    return None if how == "none" else fits[how](rows)
 
 
 def _read(one: Single, bench: Bench, examples: Sequence[Example]) -> list[Row]:

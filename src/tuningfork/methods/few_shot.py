@@ -22,8 +22,8 @@ from .choosing import choose, tell
 from .draws import Size, draw, labels_shown, sizes
 from .zero_shot import asking
 
-FOR_DRAWS = 0.6
-"""Of what is left of the share, the part for choosing a draw; its order is chosen with the rest."""
+FOR_DRAWS, FOR_ORDERS = 0.5, 0.4
+"""Of what is left of the share, the parts for choosing a draw and then its order; the rest is for others."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def drawn_prompts(
 def best_draw(name: str, bench: Bench, drawn: Sequence[Single], orders: int) -> Single:
     """The best of these prompts, then of as many `orders` of its demonstrations; what it showed is noted."""
     choice = choose(bench, drawn, FOR_DRAWS)
-    ordered = choose(bench, [choice.best, *_reordered(choice.best, bench, orders - 1)])
+    ordered = choose(bench, [choice.best, *_reordered(choice.best, bench, orders - 1)], FOR_ORDERS)
     tell(bench, name, "orders", ordered)
     tell(bench, name, "draws", choice)
     return ordered.best

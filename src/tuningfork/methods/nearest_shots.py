@@ -87,9 +87,10 @@ class NearestShots:
             raise MethodError(
                 f"nearest_shots can't find examples by {self.by!r}: say auto, {', '.join(get_args(FindBy))}."
             )
-        if isinstance(bench.mine, Single) and isinstance(bench.mine.shots, Nearest):
-            return asking(one, bench, bench.mine.shots)  # chosen on an earlier rung
         pool = self._pool(one, bench)
+        if isinstance(bench.mine, Single) and isinstance(bench.mine.shots, Nearest):
+            way = bench.mine.shots  # chosen on an earlier rung; there may be more to show now
+            return asking(one, bench, pool.nearest((way.by, way.k, way.diversity)))
         ways = self._ways(pool)
         chosen = _chosen(one, bench, pool, ways) if len(ways) > 1 else ways[0]
         bench.note("nearest_shots.way", f"by {chosen[0]}, {chosen[1]} shown, diversity {chosen[2]}")
