@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -326,6 +327,14 @@ class Told(FakeModel):
         return [(5.0 if wanted else -5.0) * (choice[-1:] in text.split()) for choice in choices]
 
 
+class Half(Told):
+    """Errs on one text in five whatever it is told, so that there is always more to reflect on."""
+
+    def _logits(self, prompt: Any, text: str, choices: Any) -> list[float]:
+        found = super()._logits(prompt, text, choices)
+        return [-value for value in found] if re.search(r"[05]$", text.removesuffix("\nlabel:")) else found
+
+
 class Writer(FakeModel):
     """Always writes the same instruction."""
 
@@ -353,6 +362,25 @@ def test_an_instruction_that_asks_for_what_is_not_there_is_not_taken() -> None:
 
     at = bench(3, 30, 20, models={"fake": Told("fake"), "writer": Odd("writer")})
     assert "customer" not in text_of(Reflect("writer", proposals=2)(start(at), at))  # type: ignore[arg-type]
+
+
+def test_what_was_written_before_the_helper_fell_silent_is_kept() -> None:
+    class Once(Writer):
+        def generate(self, requests: Any, on_text: Any = None) -> list[Answer | Failure]:
+            found = super().generate(requests)
+            return found if self.calls["generate"] == self.after else [Failure("offline", "It is offline.")]
+
+        after = 1
+
+    class Never(Once):
+        after = 0
+
+    at, notes = noted(bench(3, 30, 20, models={"fake": Half("fake"), "writer": Once("writer")}))
+    assert text_of(Reflect("writer")(start(at), at)).startswith("Open sesame")  # type: ignore[arg-type]
+    assert "offline" in notes["reflect.stopped"]
+    with pytest.raises(MethodError, match="offline"):
+        mute = bench(3, 30, 20, models={"fake": Told("fake"), "writer": Never("writer")})
+        Reflect("writer")(start(mute), mute)
 
 
 def test_reflect_needs_a_helper_that_writes() -> None:

@@ -1,18 +1,18 @@
 """Our side of the gepa library: prompts as its candidates, the metered models as its evaluator, a model as its writer.
 
-gepa calls nobody but these two. What it may not see (dev, test) is not in the bench; what the share does not allow,
-scores worst from then on, and `spent` says so.
+gepa calls nobody but these two, and what it may not see (dev, test) is not in the bench. What was scored is kept here
+too, so that it is not lost where the share ends in the middle.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..candidate import Prediction, Single, Template
-from ..errors import BudgetSpent, MethodError
+from ..errors import MethodError
 from ..method import Bench
 from ..model import Answer, GenerateRequest, Model, Usage
 from ..predict import predict
@@ -25,12 +25,13 @@ TEXT = "instruction"
 
 @dataclass
 class Writer:
-    """The helper as gepa calls it: a text in, a text out. It says no more when it was asked often enough."""
+    """The helper as gepa calls it: a text in, a text out. gepa goes on where a call fails, so `failure` keeps why."""
 
     model: Model
     proposals: int
     max_tokens: int
     asked: int = 0
+    failure: str = ""
     usage: Usage = Usage()
 
     def __call__(self, prompt: str | list[dict[str, Any]]) -> str:
@@ -39,7 +40,8 @@ class Writer:
         request = GenerateRequest(Prompt((Message("user", text),)), max_tokens=self.max_tokens)
         (answer,) = self.model.generate([request])
         if not isinstance(answer, Answer):
-            raise MethodError(f"The helper could not write: {answer.message}")
+            self.failure = f"The helper could not write: {answer.message}"
+            raise MethodError(self.failure)
         self.usage += answer.usage
         return answer.text
 
@@ -50,15 +52,19 @@ class Adapter:
 
     start: Single
     bench: Bench
-    spent: bool = False
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    """What each instruction scored, in the order in which they came."""
     propose_new_texts: None = None
 
     def evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False) -> Any:
-        """What this instruction makes of some examples. Where the share is spent, everything scores worst."""
+        """What this instruction makes of some examples. BudgetSpent passes through."""
         from gepa.core.adapter import EvaluationBatch
 
-        found = self._answers(batch, with_text(self.start, candidate[TEXT], self.bench.task.columns.input))
+        prompt = with_text(self.start, candidate[TEXT], self.bench.task.columns.input)
+        inputs = [example.inputs for example in batch]
+        found = list(predict(prompt, self.bench.models, inputs)) if prompt else [Prediction("")] * len(batch)
         scores = [self._score(example, p) for example, p in zip(batch, found, strict=True)]
+        self.scores.setdefault(candidate[TEXT], []).extend(scores)
         return EvaluationBatch(found, scores, list(zip(batch, found, scores, strict=True)) if capture_traces else None)
 
     def make_reflective_dataset(
@@ -72,14 +78,6 @@ class Adapter:
             feedback = f"{right} Wanted: {example.answer}"
             rows.append({"Inputs": plain_input(example.inputs), "Generated Outputs": answer, "Feedback": feedback})
         return {TEXT: rows}
-
-    def _answers(self, batch: Sequence[Example], prompt: Single | None) -> list[Prediction]:
-        try:
-            if prompt is not None and not self.spent:
-                return list(predict(prompt, self.bench.models, [example.inputs for example in batch]))
-        except BudgetSpent:
-            self.spent = True
-        return [Prediction("")] * len(batch)
 
     def _score(self, example: Example, said: Prediction) -> float:
         metric = self.bench.metric

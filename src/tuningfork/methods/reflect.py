@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import count
+from statistics import mean
 from typing import Any, ClassVar
 
 from ..candidate import Candidate, Single
@@ -31,6 +33,8 @@ FINALISTS = 3
 MOST_EXAMPLES = 60
 MINIBATCH = 3
 """Examples that the helper sees at a time."""
+TRIES = 5
+"""Rounds for each proposal: where all examples of a round are answered right, nothing is proposed."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +91,30 @@ def _helper(name: str, bench: Bench) -> Model:
 
 
 def _evolved(start: Single, bench: Bench, writer: Writer) -> list[Single]:
-    """The best rewritten prompts by hold, at most FINALISTS. It ends where the share or the proposals do."""
+    """The best rewritten prompts of all that gepa asked about, at most FINALISTS. It ends where the share or the
+    proposals do; what was written until then is kept. Raises MethodError where the helper fails at once."""
     from gepa.api import optimize
 
-    questions = unshown_by_all(bench, [start])
-    hold = bench.hold[:MOST_EXAMPLES]
-    learn = [example for example in questions if example not in hold][:MOST_EXAMPLES]
+    hold = list(bench.hold[:MOST_EXAMPLES])
+    known = {example.id for example in bench.hold}
+    learn = [e for e in unshown_by_all(bench, [start]) if e.id not in known][:MOST_EXAMPLES]
+    if not learn:  # demonstrations are picked from all of train: then half of hold is learnt from
+        learn, hold = hold[::2], hold[1::2]
+    if not learn or not hold:
+        return []
     adapter = Adapter(start, bench)
-    reserve = bench.share.tokens * KEPT
+    reserve, rounds = bench.share.tokens * KEPT, count()
 
     def ends(state: object) -> bool:
-        return adapter.spent or writer.asked >= writer.proposals or bench.share.tokens <= reserve
+        share = bench.share
+        spent = share.tokens <= reserve or share.seconds <= 0
+        return spent or bool(writer.failure) or max(writer.asked, next(rounds) // TRIES) >= writer.proposals
 
     run: Any = optimize  # its types ask for its own classes, its code for what they can
-    result = run(
+    run(
         {TEXT: text_of(start)},
-        trainset=learn or list(hold),
-        valset=list(hold),
+        trainset=learn,
+        valset=hold,
         adapter=adapter,
         reflection_lm=writer,
         max_metric_calls=2 * (writer.proposals + 1) * (len(hold) + 2 * MINIBATCH),
@@ -111,10 +122,14 @@ def _evolved(start: Single, bench: Bench, writer: Writer) -> list[Single]:
         stop_callbacks=[ends],
         logger=Silent(),
         seed=bench.seed,
+        raise_on_exception=False,
     )
-    order = sorted(range(len(result.candidates)), key=lambda i: (-result.val_aggregate_scores[i], i))
-    texts = [result.candidates[i][TEXT] for i in order if result.candidates[i][TEXT] != text_of(start)]
-    made = [with_text(start, text, bench.task.columns.input) for text in dict.fromkeys(texts)]
+    if writer.failure:
+        if len(adapter.scores) < 2:
+            raise MethodError(writer.failure)
+        bench.note("reflect.stopped", writer.failure)
+    best = sorted(adapter.scores, key=lambda t: (len(adapter.scores[t]) < len(hold), -mean(adapter.scores[t])))
+    made = [with_text(start, text, bench.task.columns.input) for text in best if text != text_of(start)]
     return [prompt for prompt in made if prompt is not None][:FINALISTS]
 
 
