@@ -10,7 +10,18 @@ from tuningfork.methods import MENU, auto, open_method
 from tuningfork.methods.few_shot import FewShot
 from tuningfork.task import BUDGETS, Columns, Sources, Task
 
-HELPERS = {"calibrations", "choosing", "contender", "draws", "gepa_adapter", "headroom", "tuning", "wordings"}
+HELPERS = {
+    "breeding",
+    "calibrations",
+    "choosing",
+    "contender",
+    "draws",
+    "gepa_adapter",
+    "headroom",
+    "pool",
+    "tuning",
+    "wordings",
+}
 """Files that methods share, and the user's own."""
 ROOM = Path(sys.modules["tuningfork.methods"].__file__ or "").parent
 

@@ -15,7 +15,18 @@ from tuningfork.errors import UnknownName
 SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 
 NO_ENTRY = {
-    "methods": {"calibrations", "choosing", "contender", "draws", "gepa_adapter", "headroom", "tuning", "wordings"},
+    "methods": {
+        "breeding",
+        "calibrations",
+        "choosing",
+        "contender",
+        "draws",
+        "gepa_adapter",
+        "headroom",
+        "pool",
+        "tuning",
+        "wordings",
+    },
     "metrics": set(),
     "probes": set(),
 }

@@ -23,6 +23,24 @@ TEXT = "instruction"
 """The one component that is rewritten: the system message."""
 
 
+def helper_of(name: str, bench: Bench) -> Model:
+    """The helper: metered where it is a model of the race."""
+    if not name:
+        raise MethodError(
+            "reflect needs a strong helper model to write with. Name one: reflect(helper=openai:MODEL@URL), or a model "
+            "of the race."
+        )
+    if name in bench.models:
+        found = bench.models[name]
+    else:
+        from ..models import open_model
+
+        found = open_model(name)
+    if "generate" not in found.capabilities:
+        raise MethodError(f"{name} can't generate, so it can't rewrite an instruction. Name a helper that can.")
+    return found
+
+
 @dataclass
 class Writer:
     """The helper as gepa calls it: a text in, a text out. gepa goes on where a call fails, so `failure` keeps why."""
@@ -89,6 +107,13 @@ class Adapter:
             return value if metric.higher_is_better else -value
         share = (value - low) / (high - low)
         return share if metric.higher_is_better else 1.0 - share
+
+
+class Silent:
+    """gepa tells its progress; the race tells its own."""
+
+    def log(self, message: str) -> None:
+        """Nothing."""
 
 
 def text_of(prompt: Single) -> str:

@@ -13,22 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import median
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import ClassVar, get_args
 
-from ..candidate import Candidate, FindBy, Nearest, Shot, Single
+from ..candidate import Candidate, FindBy, Nearest, Single
 from ..errors import MethodError
 from ..method import Bench, Family, Need, single
-from ..model import Capability, EmbedRequest, Vector
-from ..predict.prompt import plain_input
-from ..predict.shots import nearest_of
-from ..task import Example, Kind
+from ..model import Capability
+from ..task import Kind
 from .choosing import choose, tell
 from .draws import example_shot, length
+from .pool import Pool, Way, embedded
 from .zero_shot import asking
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 QUESTIONS = 60
 """Examples to choose on; where hold has fewer, up to a third of train asks too."""
@@ -36,26 +31,6 @@ USUAL = 4
 """Demonstrations where nothing is said; more and fewer are tried."""
 DIVERSE = 0.3
 """How diverse, where that is tried."""
-
-Way = tuple[FindBy, int, float]
-"""By what, how many, how diverse."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What there is to show: examples as demonstrations and, where an encoder was asked, a vector for each."""
-
-    encoder: str
-    examples: tuple[Example, ...]
-    shots: tuple[Shot, ...]
-    vectors: tuple[NDArray[np.float32], ...] = ()
-
-    def nearest(self, way: Way, without: frozenset[int] = frozenset()) -> Nearest:
-        """Demonstrations picked in this way, of the pool without these positions."""
-        by, k, diversity = way
-        kept = [i for i in range(len(self.shots)) if i not in without]
-        vectors = [self.vectors[i] for i in kept] if self.vectors else []
-        return nearest_of(self.encoder, [self.shots[i] for i in kept], vectors, k, by, diversity)
 
 
 @dataclass(frozen=True)
@@ -108,15 +83,8 @@ class NearestShots:
             raise MethodError(f"None of {len(train)} train examples is short enough to be shown.")
         shots = tuple(example_shot(one, example) for example in fitting)
         encoders = [name for name, can in bench.capabilities.items() if "embed" in can and "score" not in can]
-        if self.by == "bm25" or (self.by == "auto" and not encoders):
-            return Pool("", tuple(fitting), shots)
-        encoder = bench.helper("embed")
-        replies = encoder.embed([EmbedRequest(plain_input(dict(shot.inputs))) for shot in shots])
-        kept = [(e, s, r.values) for e, s, r in zip(fitting, shots, replies, strict=True) if isinstance(r, Vector)]
-        if not kept:
-            raise MethodError(f"{encoder.id} could embed none of {len(train)} train examples, so none can be shown.")
-        examples, shots, vectors = zip(*kept, strict=True)
-        return Pool(encoder.id, examples, shots, vectors)
+        words = self.by == "bm25" or (self.by == "auto" and not encoders)
+        return Pool("", tuple(fitting), shots) if words else embedded(bench.helper("embed"), fitting, shots)
 
     def _most(self, lengths: Sequence[int]) -> int:
         """How many demonstrations of the usual length there is room for."""

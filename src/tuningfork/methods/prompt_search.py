@@ -10,35 +10,23 @@ breeds until its share is used, or some generations brought nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from random import Random
-from statistics import mean
 from typing import ClassVar
 
 from ..candidate import Candidate, Single
 from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..task import Kind
-from .choosing import Choice, choose
+from .breeding import Genes, children_of, first, parents_of
+from .choosing import choose
 from .draws import Size, draw, example_shot, length, sizes
 from .headroom import headroom
-from .wordings import EXPLICIT, PLAIN, Wording, in_words_of, parts_for, sparing_read, worded
+from .wordings import PLAIN, in_words_of, parts_for, sparing_read, worded
 from .zero_shot import asking
 
 PART = 0.35
 """Of what is left of the share, for a generation."""
-PARENTS = 4
-
-
-@dataclass(frozen=True)
-class Genes:
-    """A wording, and a draw of so many examples by number; no size: the demonstrations of the start."""
-
-    wording: Wording = PLAIN
-    size: Size | None = None
-    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,15 +53,15 @@ class PromptSearch:
         asked = asking(one, bench, one.shots)
         random = Random(f"prompt_search {bench.seed}")
         allowed = self._sizes(one, bench)
-        genes = [Genes(), *_first(bench, allowed)]
+        genes = [Genes(), *first(bench, allowed)]
         asks = sparing_read(bench)
         choice, more = headroom(self.name, asks, asked, [self._prompt(asked, bench, each) for each in genes[1:]])
         if not more:
             return asked
         best, waited, born, seen = choice.best, 0, len(choice.asked), set(genes)
         while waited < self.patience:
-            parents = _parents(choice, genes)
-            children = _children(random, parents, seen, allowed, parts_for(bench.task), self.children)
+            parents = parents_of(choice, genes)
+            children = children_of(random, parents, seen, allowed, parts_for(bench.task), self.children)
             seen.update(children)
             prompts = [self._prompt(asked, bench, each) for each in children]
             found = choose(asks, [best, *prompts], PART, incumbent=True, penalty=self.penalty)
@@ -98,46 +86,3 @@ class PromptSearch:
             seed = f"prompt_search {bench.seed} {genes.number}"
             prompt = replace(prompt, shots=draw(asked, bench, seed, each, self.characters, labels))
         return worded(prompt, bench, genes.wording) if genes.wording != PLAIN else prompt
-
-
-def _first(bench: Bench, allowed: Sequence[Size]) -> list[Genes]:
-    """The handful to begin with: draws of demonstrations and wordings, in turn."""
-    drawn = [Genes(size=size) for size in allowed[:3]]
-    wordings = [Genes(wording) for wording in EXPLICIT if bench.task.labels or wording.labels == PLAIN.labels]
-    return [each for pair in zip_longest(drawn, wordings) for each in pair if each]
-
-
-def _parents(choice: Choice, genes: Sequence[Genes]) -> list[Genes]:
-    """The best of a race, the champion first: who was asked most, then who scored best."""
-    order = sorted(range(len(choice.asked)), key=lambda i: (-len(choice.scores[i]), -mean(choice.scores[i]), i))
-    champion = choice.asked.index(choice.best)
-    return [genes[i] for i in (champion, *(i for i in order if i != champion))][:PARENTS]
-
-
-def _children(
-    random: Random,
-    parents: Sequence[Genes],
-    seen: set[Genes],
-    allowed: Sequence[Size],
-    parts: Mapping[str, Sequence[str]],
-    count: int,
-) -> list[Genes]:
-    """New ones: each part of the wording and the draw from one of two parents, then one change."""
-    found: dict[Genes, None] = {}
-    for _ in range(20 * count):
-        first, second = parents[0], random.choice(parents)
-        mixed = {part: getattr(random.choice((first, second)).wording, part) for part in parts}
-        shown = random.choice((first, second))
-        child = Genes(replace(first.wording, **mixed), shown.size, shown.number)
-        part = random.choice([*parts, *(["draw"] * len(parts) if allowed else [])])
-        if part == "draw":
-            child = replace(
-                child, size=random.choice([shown.size or allowed[0], *allowed]), number=random.randrange(1000)
-            )
-        else:
-            child = replace(child, wording=replace(child.wording, **{part: random.choice(parts[part])}))
-        if child not in seen:
-            found[child] = None
-        if len(found) == count:
-            break
-    return list(found)

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 from ..candidate import Candidate, Single
 from ..errors import MethodError, MissingExtra
 from ..method import Bench, Family, Need, single
-from ..model import Capability, Model
+from ..model import Capability
 from ..task import Kind
 from .choosing import choose, tell, unshown_by_all
-from .gepa_adapter import TEXT, Adapter, Writer, text_of, with_text
+from .gepa_adapter import TEXT, Adapter, Silent, Writer, helper_of, text_of, with_text
 from .headroom import headroom
 from .wordings import EXPLICIT, in_words_of, sparing_read, worded
 from .zero_shot import asking
@@ -58,7 +58,7 @@ class Reflect:
             return in_words_of(asked, bench.mine)  # written on an earlier rung
         if find_spec("gepa") is None:
             raise MissingExtra("The method reflect", "gepa", "reflect")
-        writer = Writer(_helper(self.helper, bench), self.proposals, self.max_tokens)
+        writer = Writer(helper_of(self.helper, bench), self.proposals, self.max_tokens)
         explicit = [worded(asked, bench, wording) for wording in EXPLICIT if one.labels or wording.labels == "sentence"]
         tried, more = headroom(self.name, sparing_read(bench), asked, explicit)
         if not more:
@@ -70,24 +70,6 @@ class Reflect:
         choice = choose(sparing_read(bench), [tried.best, *written], incumbent=True)
         tell(bench, self.name, "finalists", choice)
         return choice.best
-
-
-def _helper(name: str, bench: Bench) -> Model:
-    """The helper: metered where it is a model of the race."""
-    if not name:
-        raise MethodError(
-            "reflect needs a strong helper model to write with. Name one: reflect(helper=openai:MODEL@URL), or a model "
-            "of the race."
-        )
-    if name in bench.models:
-        found = bench.models[name]
-    else:
-        from ..models import open_model
-
-        found = open_model(name)
-    if "generate" not in found.capabilities:
-        raise MethodError(f"{name} can't generate, so it can't rewrite an instruction. Name a helper that can.")
-    return found
 
 
 def _evolved(start: Single, bench: Bench, writer: Writer) -> list[Single]:
@@ -131,10 +113,3 @@ def _evolved(start: Single, bench: Bench, writer: Writer) -> list[Single]:
     best = sorted(adapter.scores, key=lambda t: (len(adapter.scores[t]) < len(hold), -mean(adapter.scores[t])))
     made = [with_text(start, text, bench.task.columns.input) for text in best if text != text_of(start)]
     return [prompt for prompt in made if prompt is not None][:FINALISTS]
-
-
-class Silent:
-    """gepa tells its progress; the race tells its own."""
-
-    def log(self, message: str) -> None:
-        """Nothing."""
