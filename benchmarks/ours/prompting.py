@@ -10,13 +10,14 @@ from typing import Any
 
 import tuningfork
 from main_job import read, write_task
-from tuningfork.log import RunLog
+from tuningfork.log import Finalists, RunLog
 from worker import say, work
 
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
-    """`job`: folder, case (as main_job's), roads, models, budget, items. `right`: 0 or 1 for each test item, in an
-    order by seed that is the same for all roads of a dataset."""
+    """`job`: folder, case (as main_job's), roads, road (whose answers are wanted; None: the one that did best on dev),
+    models, budget, items. `right`: 0 or 1 for each test item, in an order by seed that is the same for all roads of a
+    dataset."""
     about, source = job["case"], Path(job["folder"]) / job["case"]["data"]
     with tempfile.TemporaryDirectory() as place:
         task = write_task(Path(place), source, about)
@@ -31,7 +32,10 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
             cache=False,
         )
         seconds = time.perf_counter() - start
-        road, on_dev = chosen(run.log)
+        on_dev = means(run.log)
+        if not on_dev or job["road"] not in (None, *on_dev):
+            raise SystemExit(f"{job['road'] or 'Every road'} came to nothing in this budget: {run.verdict.sentence}")
+        road = job["road"] or max(on_dev, key=lambda trial: on_dev[trial])
         say(f"{road} {on_dev[road]:.3f} on dev, raced in {seconds:.0f} s")
         rows = list(read(source / "test.jsonl"))
         rows = random.Random("prompting").sample(rows, min(len(rows), job["items"]))
@@ -47,18 +51,15 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
         }
 
 
-def chosen(log: RunLog) -> tuple[str, dict[str, float]]:
-    """The road that did best on the dev items that all finalists were asked, the race's own choice; and all means.
-
-    Only finalists are looked at: the others were shown worse, or had no time.
-    """
-    finalists = [event for event in log.events if event.type == "finalists"][-1].trials  # type: ignore[union-attr]
-    results = {trial: log.results("dev").get(trial, {}) for trial in finalists}
-    common = set.intersection(*(set(rows) for rows in results.values()))
-    means = {
+def means(log: RunLog) -> dict[str, float]:
+    """Of the finalists, their accuracy on the dev items that all of them were asked; the race's own order. Those that
+    are no finalists were shown worse, or had no time."""
+    finalists = [event for event in log.events if isinstance(event, Finalists)]
+    results = {trial: log.results("dev").get(trial, {}) for trial in (finalists[-1].trials if finalists else ())}
+    common = set.intersection(*(set(rows) for rows in results.values())) if results else set()
+    return {
         trial: sum(rows[item].score or 0.0 for item in common) / max(1, len(common)) for trial, rows in results.items()
     }
-    return max(means, key=lambda trial: means[trial]), means
 
 
 if __name__ == "__main__":
