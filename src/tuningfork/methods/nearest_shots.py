@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import median
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from ..candidate import Candidate, FindBy, Nearest, Single
 from ..errors import MethodError
@@ -27,6 +27,8 @@ from .zero_shot import asking
 
 QUESTIONS = 60
 """Examples to choose on; where hold has fewer, up to a third of train asks too."""
+BY: tuple[FindBy, ...] = ("embedding", "both", "bm25")
+"""The most promising first."""
 USUAL = 4
 """Demonstrations where nothing is said; more and fewer are tried."""
 DIVERSE = 0.3
@@ -58,10 +60,8 @@ class NearestShots:
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         one = single(start, self.name)
-        if self.by not in ("auto", *get_args(FindBy)):
-            raise MethodError(
-                f"nearest_shots can't find examples by {self.by!r}: say auto, {', '.join(get_args(FindBy))}."
-            )
+        if self.by not in ("auto", *BY):
+            raise MethodError(f"nearest_shots can't find examples by {self.by!r}: say auto, {', '.join(BY)}.")
         pool = self._pool(one, bench)
         if isinstance(bench.mine, Single) and isinstance(bench.mine.shots, Nearest):
             way = bench.mine.shots  # chosen on an earlier rung; there may be more to show now
@@ -92,14 +92,14 @@ class NearestShots:
 
     def _ways(self, pool: Pool) -> list[Way]:
         """What to try, the most promising first. All that was set stays as it is."""
-        found = get_args(FindBy) if self.by == "auto" else (self.by,)
-        first = [by for by in found if by == "bm25" or pool.vectors]
+        asked: tuple[FindBy, ...] = BY if self.by == "auto" else tuple(by for by in BY if by == self.by)
+        found = [by for by in asked if by == "bm25" or pool.vectors]
         most = self._most([length(shot) for shot in pool.shots])
         ks = [min(k, most) for k in ((self.k,) if self.k else (USUAL, 2 * USUAL, USUAL // 2))]
         spreads = (0.0, DIVERSE) if self.diversity is None else (self.diversity,)
-        ways = [(by, ks[0], spreads[0]) for by in first]
-        ways += [(first[0], k, spreads[0]) for k in ks[1:]] + [(first[0], ks[0], each) for each in spreads[1:]]
-        return list(dict.fromkeys(ways))
+        ways = [(by, ks[0], spreads[0]) for by in found[:2]]
+        ways += [(found[0], ks[0], each) for each in spreads[1:]] + [(found[0], k, spreads[0]) for k in ks[1:]]
+        return list(dict.fromkeys([*ways, *((by, ks[0], spreads[0]) for by in found[2:])]))
 
 
 def _chosen(one: Single, bench: Bench, pool: Pool, ways: Sequence[Way]) -> Way:
