@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import prompting
 from tuningfork.methods import open_method
 
 
@@ -21,14 +20,14 @@ def row(difference: float, low: float) -> dict[str, float]:
         ([row(0.03, 0.0)], None),
     ],
 )
-def test_the_bar(rows: list[dict[str, float]], holds: bool | None) -> None:
-    assert prompting.holds(rows) is holds
+def test_the_bar(script: Script, rows: list[dict[str, float]], holds: bool | None) -> None:
+    assert script("prompting").holds(rows) is holds
 
 
-def test_items_are_averaged_over_draws() -> None:
-    assert prompting.means([[1, 0, 1], [0, 0, 1]]) == [0.5, 0.0, 1.0]
+def test_items_are_averaged_over_draws(script: Script) -> None:
+    assert script("prompting").means([[1, 0, 1], [0, 0, 1]]) == [0.5, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("road", [*prompting.ROADS, *prompting.BEFORE])
-def test_every_road_opens_and_is_a_prompt(road: str) -> None:
-    assert open_method(road).family == "prompt"
+def test_every_road_opens_and_is_a_prompt(script: Script) -> None:
+    prompting = script("prompting")
+    assert {open_method(road).family for road in (*prompting.ROADS, *prompting.BEFORE)} == {"prompt"}
