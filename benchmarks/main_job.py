@@ -28,6 +28,7 @@ INSTRUCTIONS = {
     "banking77": "Which intent does this question to a bank have?",
     "sms_spam": "Is this text message spam or ham (not spam)?",
     "tweet_eval_emotion": "Which emotion does this tweet express?",
+    "ag_news": "Which topic does this piece of news have?",
 }
 CASES: dict[str, dict[str, Any]] = {
     "sst2-0": {"data": "sst2", "per_class": 64, "seed": 0, "bar": "mean of three draws >= 0.88"},

@@ -10,7 +10,7 @@ import pytest
 
 from tuningfork.candidate import Constant, Prediction
 from tuningfork.errors import BudgetSpent
-from tuningfork.method import Bench, Share, chain, needs_met
+from tuningfork.method import Bench, Share, chain, leader, needs_met
 from tuningfork.methods import open_method
 from tuningfork.model import Failure
 from tuningfork.task import Columns, Example, Sources, Task
@@ -94,3 +94,19 @@ def test_a_method_made_of_others_needs_no_model() -> None:
     assert needs_met(vote, "classification", frozenset()) is needs_met(vote, "generation", frozenset()) is None
     both = chain(open_method("zero_shot"), vote)
     assert "score or generate" in str(needs_met(both, "classification", frozenset({"embed"})))
+
+
+def test_halving_asks_those_that_may_be_best_the_most() -> None:
+    targets = [5.0] * 15
+    candidates = constants(9, 8, 5, 6)
+    scores = bench(*targets).race(candidates, block=4, alpha=1e-12, halving=True)
+    assert [len(each) for each in scores] == [4, 4, 12, 12] and leader(scores) == 2
+    kept = bench(*targets).race(candidates, block=4, halving=True, stay=1)
+    assert len(kept[0]) == max(map(len, kept)) == 15 and leader(kept) == 2
+
+
+def test_what_is_noted_goes_to_who_listens() -> None:
+    notes: dict[str, Any] = {}
+    replace(bench(), note=notes.__setitem__).note("few_shot.draws", 3)
+    bench().note("few_shot.draws", 4)
+    assert notes == {"few_shot.draws": 3}

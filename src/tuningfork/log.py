@@ -48,7 +48,8 @@ class Started:
 @dataclass(frozen=True)
 class Born:
     """A candidate. `examples_used` it learned from, `examples_chosen_on` it was selected on. Of stage `fold` it has not
-    seen the items of that fold, and answers them."""
+    seen the items of that fold, and answers them. `notes`: what its method said of its choosing, by `method.what`, such
+    as the spread over draws."""
 
     type: ClassVar[str] = "born"
     trial: str
@@ -67,6 +68,7 @@ class Born:
     usage: Mapping[str, float]
     bytes: int
     fold: int = 0
+    notes: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ Need = Capability | Literal["answer", "encoder", "documents", "known"]
 `generate`, or by `score` where there are labels to choose from. `encoder`: it can `embed` and can't `score`. Two are no
 needs of a model. `documents`: the task names some. `known`: the method is made of other methods' candidates, so a race
 lets it run after these."""
+Note = float | str
+"""A number or a sentence about how a candidate was chosen."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,18 @@ class Known:
     before: Candidate | None = None
 
 
+def _unheard(key: str, value: Note) -> None:
+    """Where nobody keeps what a method notes."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """All that a method is given.
 
     `models` are metered; `mine` is this method's own candidate of its last rung (to continue from, or to keep);
     `left()` says what remains of its share, `spent()` how many seconds of the race's planned clock it has used (0 where
-    no such clock runs); `capabilities` says what each model can, without opening it.
+    no such clock runs); `capabilities` says what each model can, without opening it. With `note` a method says what its
+    choosing showed, such as the spread over draws: it stands in the log beside the candidate.
     """
 
     task: Task
@@ -71,6 +78,7 @@ class Bench:
     mine: Candidate | None = None
     capabilities: Mapping[str, frozenset[Capability]] = field(default_factory=dict)
     spent: Callable[[], float] = lambda: 0.0
+    note: Callable[[str, Note], None] = _unheard
 
     @property
     def share(self) -> Share:
@@ -89,30 +97,46 @@ class Bench:
         return self.models[best[0]]
 
     def pick(self, candidates: Sequence[Candidate], block: int = 16, alpha: float = 0.1) -> Candidate:
-        """The best of several on `hold`, by paired racing: blocks of hold items go to all that are still in, and one
-        that is shown worse than the leader (an anytime-valid test at `alpha` over all) is asked no more.
-
-        Ties go to the earlier candidate. Failed items count as the worst score here, where nothing is reported. When
-        the share is spent half-way, the blocks that all had are what it chooses by.
-        """
+        """The best of several on `hold`, by the paired racing of `race`. Ties go to the earlier candidate."""
         if not candidates:
             raise ValueError("pick needs at least one candidate")
+        return candidates[leader(self.race(candidates, block, alpha))]
+
+    def race(
+        self,
+        candidates: Sequence[Candidate],
+        block: int = 16,
+        alpha: float = 0.1,
+        halving: bool = False,
+        stay: int = 0,
+    ) -> list[tuple[float, ...]]:
+        """What each scored on `hold`, item by item in one order, higher is better whatever the metric.
+
+        Paired racing: blocks of hold items go to all that are still in, and one that is shown worse than the leader (an
+        anytime-valid test at `alpha` over all) is asked no more, so it has fewer scores. With `halving` the worse half
+        goes out after every block too, and the next block is twice as long (sequential halving, Karnin and others
+        2013: of a fixed number of questions most go to those that may be best). The first `stay` never go out. Failed
+        items count as the worst score here, where nothing is reported. When the share is spent half-way, the blocks
+        that all had are what there is.
+        """
         low, high = item_range(self.metric)
         bounds = (low, high) if self.metric.higher_is_better else (-high, -low)
         known: list[list[float]] = [[] for _ in candidates]
         alive = [True] * len(candidates)
-        for begin in range(0, len(self.hold), block):
-            if sum(alive) == 1:
-                break
+        begin = 0
+        while begin < len(self.hold) and sum(alive) > 1:
             items = self.hold[begin : begin + block]
             try:
                 found = [self._item_scores(c, items) if alive[i] else [] for i, c in enumerate(candidates)]
             except BudgetSpent:
                 break
             known = [old + new for old, new in zip(known, found, strict=True)]
+            begin += block
             alive = still_in(known, alive, bounds, alpha)
-        means = [sum(s) / len(s) if s and alive[i] else float("-inf") for i, s in enumerate(known)]
-        return candidates[max(range(len(candidates)), key=lambda i: (means[i], -i))]
+            if halving:
+                alive, block = _better_half(known, alive), 2 * block
+            alive[:stay] = [True] * stay
+        return [tuple(each) for each in known]
 
     def _item_scores(self, candidate: Candidate, items: Sequence[Example]) -> list[float]:
         return self.scores(items, predict(candidate, self.models, [item.inputs for item in items]))
@@ -125,6 +149,18 @@ class Bench:
         worst = low if self.metric.higher_is_better else high
         found = scores(self.metric, items, list(predictions))
         return [sign * (worst if isinstance(score, Failure) else score) for score in found]
+
+
+def leader(scores: Sequence[Sequence[float]]) -> int:
+    """Who leads of those with the most scores: the best mean, ties to the earlier one."""
+    most = max(map(len, scores))
+    return max(range(len(scores)), key=lambda i: (len(scores[i]) == most, sum(scores[i]) / max(1, most), -i))
+
+
+def _better_half(scores: Sequence[Sequence[float]], alive: Sequence[bool]) -> list[bool]:
+    ranked = sorted((i for i, living in enumerate(alive) if living), key=lambda i: (-sum(scores[i]), i))
+    stays = set(ranked[: (len(ranked) + 1) // 2])
+    return [i in stays for i in range(len(alive))]
 
 
 @runtime_checkable

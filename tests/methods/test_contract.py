@@ -46,6 +46,12 @@ CHAINS = (
     "lora+calibrate",
     "continued_pretraining+lora",
     "lora(rank=2)+calibrate",
+    "few_shot+instructions",
+    "instructions+few_shot",
+    "nearest_shots+instructions",
+    "prompt_search+lora",
+    "few_shot+prompt_search+calibrate",
+    "nearest_shots+prompt_search",
 )
 
 
@@ -64,6 +70,7 @@ WITH_SETTINGS = {
     "cascade": "cascade(epsilon=0.9)",  # so few examples show no less
     "reasoning": "reasoning(probe=false)",
     "reasoning_shots": "reasoning_shots(probe=false)",
+    "reflect": "reflect(helper=fake)",
 }
 SPECS = (*(WITH_SETTINGS.get(name, name) for name in MENU), *CHAINS)
 PLENTY = Share(10**9, 10**9, 1e6)
@@ -275,7 +282,7 @@ def test_the_menu_says_what_each_needs() -> None:
     lines = {info.name: info for info in menu()}
     assert set(MENU) <= set(lines)
     assert all(info.about.endswith(".") and len(info.about) < 110 for info in lines.values())
-    assert lines["nearest_shots"].uses == {"embed"} and lines["calibrate"].needs == {"score"}
+    assert lines["nearest_shots"].uses == frozenset() and lines["calibrate"].needs == {"score"}
 
 
 @pytest.mark.parametrize("spec", CHAINS)

@@ -15,6 +15,7 @@ from tuningfork.errors import MethodError
 from tuningfork.method import Bench, Share, needs_met
 from tuningfork.methods import open_method
 from tuningfork.methods.calibrate import Calibrate
+from tuningfork.methods.draws import draw
 from tuningfork.methods.few_shot import FewShot
 from tuningfork.methods.head import UNSEEN_NATS, FitHead
 from tuningfork.methods.lora import Lora
@@ -64,17 +65,21 @@ def test_room_to_write_fits_the_longest_answer_known() -> None:
     assert open_method("zero_shot")(mine, long).decoding.max_tokens == 7  # type: ignore[union-attr]
 
 
+PLAIN = FewShot(per_class=2, most=16, draws=3, orders=1, train_too=False)
+"""Few shots as they were before they were searched."""
+
+
 @pytest.mark.parametrize(("labels", "shots", "each"), [(2, 4, 2), (5, 10, 2), (12, 12, 1), (20, 20, 1), (40, 32, 1)])
 def test_few_shot_is_balanced(labels: int, shots: int, each: int) -> None:
     at = bench(labels, 4, 0)
-    said = labels_of(FewShot()(start(at), at))  # type: ignore[arg-type]
+    said = labels_of(PLAIN(start(at), at))  # type: ignore[arg-type]
     assert len(said) == shots and set(map(said.count, said)) == {each}
     assert set(said) <= set(words_of(at.task.labels))
 
 
 def test_few_shot_keeps_the_draw_that_does_best_on_hold() -> None:
     at = bench(3, 10, 12)
-    draws = [FewShot()._draw(start(at), at, draw) for draw in range(3)]
+    draws = [draw(start(at), at, f"few_shot 0 {number}", 2, 6000) for number in range(3)]
     assert len(set(draws)) == 3
     asked: list[int] = []
 
@@ -83,19 +88,19 @@ def test_few_shot_keeps_the_draw_that_does_best_on_hold() -> None:
         return candidates[2]
 
     object.__setattr__(at, "pick", pick)
-    assert FewShot()(start(at), at).shots == draws[2] and asked == [3]  # type: ignore[union-attr]
+    assert PLAIN(start(at), at).shots == draws[2] and asked == [3]  # type: ignore[union-attr]
     empty = bench(3, 10, 0)
-    assert FewShot()(start(empty), empty).shots == FewShot()._draw(start(empty), empty, 0)  # type: ignore[union-attr]
+    assert PLAIN(start(empty), empty).shots == draw(start(empty), empty, "few_shot 0 0", 2, 6000)  # type: ignore[union-attr]
 
 
 def test_few_shot_prefers_short_examples_where_texts_are_long() -> None:
     at = bench(2, 4, 0)
     long = tuple(replace(e, inputs={"text": "word " * 4000}) for e in at.train[:6])
-    found = FewShot()(start(at), replace(at, train=(*long, *at.train)))
+    found = PLAIN(start(at), replace(at, train=(*long, *at.train)))
     assert sum(len(t) for shot in found.shots for _, t in shot.inputs) < 6000  # type: ignore[union-attr]
     assert sorted(labels_of(found)) == ["label 0", "label 0", "label 1", "label 1"]  # type: ignore[arg-type]
     with pytest.raises(MethodError, match="too long"):
-        FewShot()(start(at), replace(at, train=long))
+        PLAIN(start(at), replace(at, train=long))
 
 
 def test_few_shot_for_written_answers_shows_eight() -> None:
@@ -124,21 +129,21 @@ def test_nearest_shots_shows_fewer_where_texts_are_long_and_cuts_none() -> None:
 
 def test_calibration_is_the_mean_over_train_inputs_that_are_not_shown() -> None:
     at = bench()
-    shown = FewShot()(start(at), at)
-    found = Calibrate()(shown, at)
+    shown = PLAIN(start(at), at)
+    found = Calibrate("batch")(shown, at)
     texts = {dict(shot.inputs)["text"] for shot in shown.shots}  # type: ignore[union-attr]
     rest = [e.inputs for e in at.train if e.inputs["text"] not in texts]
     assert len(rest) == len(at.train) - 6
     rows = [p.nats for p in predict(shown, at.models, rest)]
     offset = found.calibration.offset_nats  # type: ignore[union-attr]
     np.testing.assert_allclose(offset, np.mean(rows, axis=0), rtol=1e-9)
-    assert Calibrate()(replace(found, calibration=Calibration((5.0, 0.0, 0.0))), at) == found  # type: ignore[type-var]
+    assert Calibrate("batch")(replace(found, calibration=Calibration((5.0, 0.0, 0.0))), at) == found  # type: ignore[type-var]
 
 
 def test_calibration_takes_off_a_liking() -> None:
     at = bench(5, 20, 0)
     plain = open_method("zero_shot")(start(at), at)
-    mended = Calibrate()(plain, at)
+    mended = Calibrate("batch")(plain, at)
     inputs = [e.inputs for e in at.train]
     means = np.mean([p.nats for p in predict(mended, at.models, inputs)], axis=0)  # type: ignore[misc]
     before = np.mean([p.nats for p in predict(plain, at.models, inputs)], axis=0)  # type: ignore[misc]
@@ -212,7 +217,7 @@ def test_a_label_without_examples_is_never_said_and_stays_finite() -> None:
 
 def test_lora_trains_on_the_very_prompts_that_predict_asks() -> None:
     at = bench()
-    shown = FewShot()(start(at), at)
+    shown = PLAIN(start(at), at)
     found = Lora()(shown, at)
     recipe, items, hold, begun = at.models["fake"].tuned  # type: ignore[attr-defined]
     assert begun is None and recipe.rank == 8 and recipe.learning_rate == 1e-3
@@ -283,8 +288,9 @@ def test_what_a_method_needs(spec: str, kind: Kind, can: set[str], why: str | No
 
 
 def test_what_a_method_uses_must_be_in_the_race() -> None:
-    method, can = open_method("nearest_shots"), frozenset({"score"})
+    method, can = open_method("nearest_shots(by=both)"), frozenset({"score"})
     assert needs_met(method, "classification", can, can) and "embed" in str(
         needs_met(method, "classification", can, can)
     )  # type: ignore[arg-type]
+    assert needs_met(open_method("nearest_shots"), "classification", can, can) is None  # type: ignore[arg-type]
     assert needs_met(method, "classification", can, frozenset({"score", "embed"})) is None  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 from tuningfork.candidate import Cascade, Constant, Single, Stage, Steps, Template, Vote
 from tuningfork.models.fake import FakeModel
 from tuningfork.predict import predict
-from tuningfork.predict.ranking import Words, best, diverse, joined
+from tuningfork.predict.ranking import Words, best, diverse, joined, word_vectors
 from tuningfork.task import Message
 
 LABELS = ("a", "b")
@@ -63,3 +63,12 @@ def test_texts_are_ranked_by_words_by_both_and_with_diversity() -> None:
     near = vectors @ np.array([1.0, 0.0])
     assert diverse(near, vectors, 2, 0.0) == [0, 1]
     assert diverse(near, vectors, 2, 0.6) == [0, 2]
+
+
+def test_texts_share_what_words_they_share() -> None:
+    import numpy as np
+
+    rows = word_vectors(["the cat", "The cat sat", "суп", ""])
+    alike = rows @ rows.T
+    assert alike[0, 1] == pytest.approx(2 / math.sqrt(6)) and alike[0, 2] == 0 == alike[3].max()
+    np.testing.assert_allclose(alike.diagonal()[:3], 1.0)

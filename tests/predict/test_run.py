@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,6 +138,56 @@ def test_an_example_is_not_shown_to_itself_where_others_are_asked_for() -> None:
     (others,) = prompter(candidate, models, others_only=True)(rows(20))  # type: ignore[arg-type]
     assert [m.content for m in own.prompt.messages[1::2]] == ["x10", "x20", "x20"]
     assert [m.content for m in others.prompt.messages[1::2]] == ["x50", "x10", "x20"]
+
+
+class Fixed(Known):
+    """Reads any text, and embeds all alike."""
+
+    def _score(self, text: str) -> Scores | Failure:
+        return Scores((1.0, 0.0), (1, 1), usage=Usage(tokens_in=3))
+
+    def _embed(self, content: object) -> Vector | Failure:
+        return Vector(np.array([1.0, 0.0], np.float32))
+
+
+def by_words(k: int, *pool: str, **about: Any) -> Nearest:
+    return nearest_of("", [Shot((("text", text),), "a") for text in pool], [], k, "bm25", **about)
+
+
+def test_demonstrations_are_found_by_words_without_a_model_or_vectors() -> None:
+    near = by_words(2, "the cat sat", "a dog ran", "the cat ran", "the cat sat")
+    assert (near.model, near.vectors) == ("", None)
+    model = Fixed()
+    (one,) = predict(replace(ASKED, shots=near), {"m": model}, [{"text": "CAT sat"}])  # type: ignore[dict-item]
+    assert shown(model) == ["the cat sat", "the cat sat", "CAT sat"] and one.usage.tokens_in == 3
+    (others,) = prompter(replace(ASKED, shots=near), {}, others_only=True)([{"text": "the cat sat"}])
+    assert [m.content for m in others.prompt.messages[1::2]] == ["a dog ran", "the cat ran", "the cat sat"]  # type: ignore[union-attr]
+
+
+def test_diverse_demonstrations_are_unlike_each_other() -> None:
+    pool = ("the cat sat here", "the cat sat there", "dogs ran")
+    model = Fixed()
+    for diversity, first in ((0.0, "the cat sat there"), (0.6, "dogs ran")):
+        candidate = replace(ASKED, shots=by_words(2, *pool, diversity=diversity))
+        list(predict(candidate, {"m": model}, [{"text": "the cat sat here"}]))  # type: ignore[dict-item]
+        assert shown(model)[:2] == [first, "the cat sat here"]
+    vectors = [np.array(v, dtype=np.float32) for v in ([1.0, 0.0], [0.999, 0.04], [0.7, 0.714])]
+    shots = [Shot((("text", f"p{number}"),), "a") for number in range(3)]
+    near = nearest_of("e", shots, vectors, 2, diversity=0.6)
+    (rendered,) = prompter(replace(ASKED, shots=near), {"e": Fixed()})(rows(1))  # type: ignore[dict-item]
+    assert [m.content for m in rendered.prompt.messages[1::2]] == ["p2", "p0", "x1"]  # type: ignore[union-attr]
+
+
+def test_vectors_and_words_together_go_by_both_orders() -> None:
+    angles = [math.radians(degrees) for degrees in (0, 10, 20, 30, 40)]
+    vectors = [np.array([math.cos(angle), math.sin(angle)], dtype=np.float32) for angle in angles]
+    shots = [Shot((("text", text),), "a") for text in ("far", "x1 near", "x1 a b", "x1 a b c", "x1")]
+    found = {}
+    for by in ("embedding", "bm25", "both"):
+        near = nearest_of("e", shots, vectors, 1, by)  # type: ignore[arg-type]
+        (rendered,) = prompter(replace(ASKED, shots=near), {"e": Fixed()})(rows(1))  # type: ignore[dict-item]
+        found[by] = rendered.prompt.messages[1].content  # type: ignore[union-attr]
+    assert found == {"embedding": "far", "bm25": "x1", "both": "x1 near"}
 
 
 def test_an_input_that_cannot_be_embedded_fails_alone() -> None:

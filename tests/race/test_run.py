@@ -508,3 +508,14 @@ def test_failures_are_kept_with_their_reason(track: Tracks) -> None:
     assert failures == {
         f"{f.kind}: {f.message}" for f in [Failure("scripted", "The fake model was told to fail on this text.")]
     }
+
+
+def test_what_a_method_notes_stands_beside_its_candidate(track: Any) -> None:
+    log = track().run(["few_shot", "few_shot+calibrate"])
+    born = log.born("few_shot@fake", "race")
+    assert born and born.notes["few_shot.draws"] >= 2 and 0 <= born.notes["few_shot.spread_over_draws"] <= 1
+    chained = log.born("few_shot+calibrate@fake", "race")
+    assert chained and set(chained.notes) == {
+        "calibrate.how",
+        "calibrate.chosen_on",
+    }

@@ -15,7 +15,23 @@ from tuningfork.errors import UnknownName
 SOURCE = Path(__file__).parents[2] / "src" / "tuningfork"
 
 NO_ENTRY = {
-    "methods": {"contender", "defaults", "one_vs_rest", "partners", "search", "tuning", "yes_no"},
+    "methods": {
+        "breeding",
+        "calibrations",
+        "choosing",
+        "contender",
+        "defaults",
+        "draws",
+        "gepa_adapter",
+        "headroom",
+        "one_vs_rest",
+        "partners",
+        "pool",
+        "search",
+        "tuning",
+        "wordings",
+        "yes_no",
+    },
     "metrics": {"function"},
     "probes": set(),
 }

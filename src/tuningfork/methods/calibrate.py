@@ -1,14 +1,22 @@
-"""Take off what a model says anyway: batch calibration (Zhou et al., ICLR 2024, arXiv 2309.17249).
+"""Correct what a model says anyway: a prompted model prefers some labels whatever the text.
 
-A prompted model prefers some labels whatever the text. Its mean log-probability of each label over train inputs is that
-preference; it is taken off every answer's log-probabilities from then on. Labels of these inputs are not looked at. The
-mean is fitted once and frozen in the candidate, never taken over the batch at hand, so an answer does not depend on its
-neighbours. The paper takes the log of the mean probability; the mean of the logs does not saturate where a small model
-is sure of one label for nearly every text. It assumes that labels are about equally common.
+Three ways to measure that preference, in nats to take off each label's log-probability:
+
+- `batch` (Zhou et al., ICLR 2024, arXiv 2309.17249): the mean over train inputs; their labels are not looked at. The
+  paper takes the log of the mean probability; the mean of the logs does not saturate where a small model is sure of one
+  label for nearly every text. It assumes that labels are about equally common.
+- `contextual` (Zhao et al. 2021, arXiv 2102.09690): what it says of inputs without content, such as "N/A".
+- `vector` (Guo et al. 2017, arXiv 1706.04599): a scale and an offset a label that make the train labels likeliest,
+  drawn towards `batch` so that a hundred examples are enough.
+
+`auto` takes the one, or none, that makes the labels of left-out folds of hold and train likeliest. All of it is fitted
+once and frozen in the candidate, never taken over the batch at hand, so an answer does not depend on its neighbours.
+Examples that stand in the prompt take no part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import ClassVar
@@ -19,17 +27,20 @@ from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..predict.run import adapted
 from ..predict.score import answerer
-from ..task import Example, Kind
+from ..task import Example, Inputs, Kind
 from . import yes_no
-from .few_shot import example_shot
+from .calibrations import Fit, Row, batch, contextual, left_out_nats, vector
+from .draws import unshown
 
 CHUNK = 50
+WITHOUT_CONTENT = ("N/A", "[MASK]", "")
 
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Takes off each label's mean log-probability over train inputs (batch calibration, frozen)."""
+    """Takes off what a model says anyway, by batch, contextual or vector calibration, frozen."""
 
+    how: str = "auto"
     inputs: int = 100
 
     name: ClassVar[str] = "calibrate"
@@ -42,27 +53,59 @@ class Calibrate:
         one = replace(single(start, self.name), calibration=None)
         if one.answer_by != "score":
             raise MethodError(f"calibrate needs the log-probability of every label; this answers by {one.answer_by}.")
+        if self.how not in ("auto", "batch", "contextual", "vector"):
+            raise MethodError(f"calibrate knows no way {self.how!r}. Say auto, batch, contextual or vector.")
         if not one.exclusive:
             return yes_no.matched(one, bench, self.inputs)
+        if self.how == "contextual":
+            return replace(one, calibration=_without_content(one, bench))
         others = unshown(one, bench.train)
         sample = Random(f"calibrate {bench.seed}").sample(others, min(self.inputs, len(others)))
-        answer = answerer(one, adapted(one, bench.models), bench.models, others_only=True)
-        rows: list[tuple[float, ...]] = []
-        for begin in range(0, len(sample), CHUNK):
-            try:
-                answers = answer([example.inputs for example in sample[begin : begin + CHUNK]])
-            except BudgetSpent:
-                if not rows:
-                    raise
-                break  # the mean of what was read will do
-            rows += [p.nats for p in answers if p.nats]
+        if self.how == "auto":
+            sample = [*bench.hold, *sample][: self.inputs]  # what a training before this has not learnt comes first
+        rows = _read(one, bench, sample)
         if not rows:
-            raise MethodError(f"None of {len(sample)} train inputs outside the prompt could be scored.")
-        means = tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
-        return replace(one, calibration=Calibration(means))
+            raise MethodError(f"None of {len(sample)} inputs outside the prompt could be scored.")
+        if self.how == "auto":
+            return replace(one, calibration=_best(one, bench, rows))
+        return replace(one, calibration=batch(rows) if self.how == "batch" else vector(rows, one.labels))
 
 
-def unshown(start: Single, examples: tuple[Example, ...]) -> list[Example]:
-    """The examples that do not stand in the prompt as fixed demonstrations: there, the answer would be read off."""
-    shown = set(start.shots) if isinstance(start.shots, tuple) else set()
-    return [example for example in examples if example_shot(start, example) not in shown]
+def _best(one: Single, bench: Bench, rows: Sequence[Row]) -> Calibration | None:
+    """The way that says the right labels likeliest where it was not fitted."""
+    none = Calibration((0.0,) * len(one.labels))
+    fits: dict[str, Fit] = {"batch": batch, "none": lambda _: none, "vector": lambda r: vector(r, one.labels)}
+    try:
+        empty = _without_content(one, bench)
+        fits["contextual"] = lambda _: empty
+    except (BudgetSpent, MethodError) as error:
+        bench.note("calibrate.without_contextual", str(error))
+    how = max(fits, key=lambda each: left_out_nats(fits[each], rows, one.labels))
+    bench.note("calibrate.how", how)
+    bench.note("calibrate.chosen_on", len(rows))
+    return None if how == "none" else fits[how](rows)
+
+
+def _read(one: Single, bench: Bench, examples: Sequence[Example]) -> list[Row]:
+    """What the model says of these, as far as the share goes. Raises BudgetSpent when that is nowhere."""
+    answer = answerer(one, adapted(one, bench.models), bench.models, others_only=True)
+    rows: list[Row] = []
+    for begin in range(0, len(examples), CHUNK):
+        chunk = examples[begin : begin + CHUNK]
+        try:
+            answers = answer([example.inputs for example in chunk])
+        except BudgetSpent:
+            if not rows:
+                raise
+            break  # what was read will do
+        rows += [(example, p.nats) for example, p in zip(chunk, answers, strict=True) if p.nats]
+    return rows
+
+
+def _without_content(one: Single, bench: Bench) -> Calibration:
+    columns = bench.task.columns.input
+    empty: list[Inputs] = [dict.fromkeys(columns, text) for text in WITHOUT_CONTENT]
+    said = [p.nats for p in answerer(one, adapted(one, bench.models), bench.models)(empty) if p.nats]
+    if not said:
+        raise MethodError("The model could score no input without content, so there is nothing to calibrate by.")
+    return contextual(said)

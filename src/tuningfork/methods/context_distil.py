@@ -16,9 +16,9 @@ from ..errors import MethodError
 from ..method import Bench, Family, Need, single
 from ..model import Capability, Recipe
 from ..task import Kind
-from .calibrate import unshown
 from .defaults import Pace, paced
 from .distil import taught_items, told
+from .draws import unshown
 from .tuning import adapted, asked_items, best_run, onward, prompted
 from .zero_shot import asking
 

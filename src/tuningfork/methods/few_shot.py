@@ -1,38 +1,47 @@
 """A handful of train examples shown in the prompt (Brown et al. 2020, arXiv 2005.14165).
 
-Small models swing by tens of points with the examples drawn and their order (Lu et al. 2022, arXiv 2104.08786), so
-several seeded draws are made and the one that does best on hold is kept. Draws are balanced over the labels:
-`per_class` of each where `most` allows, else one of each, of at most twice `most` labels. All shots together stay
-under `characters`, so that a context of 2,000 tokens holds them and the question; where texts are long, shorter ones
-are preferred.
+Small models swing by tens of points with the examples drawn, how many they are and their order (Lu et al. 2022, arXiv
+2104.08786), so these are searched: several draws of 2, 4, 1 and 8 examples a label, balanced, as many as the share
+allows; then other orders of the best draw. What does best on hold, and on the train examples that no draw shows, is
+kept; how far the draws and the orders lay apart is noted. All shots together stay under `characters`, so that a context
+of 2,000 tokens holds them and the question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import ClassVar
 
-from ..candidate import Candidate, Nearest, Shot, Single
-from ..errors import MethodError
+from ..candidate import Candidate, Single
 from ..method import Bench, Family, Need, single
 from ..model import Capability
-from ..predict.prompt import shot_of
-from ..task import Example, Kind
+from ..task import Kind
 from . import yes_no
+from .choosing import choose, tell
+from .draws import Size, draw, fitting, labels_shown, sizes
 from .zero_shot import asking
+
+FOR_DRAWS, FOR_ORDERS = 0.5, 0.4
+"""Of what is left of the share, the parts for choosing a draw and then its order; the rest is for others."""
 
 
 @dataclass(frozen=True)
 class FewShot:
-    """Shows a few examples in the prompt, balanced over the labels; the best of several draws."""
+    """Shows a few examples in the prompt, balanced over the labels; their number, draw and order are searched.
 
-    per_class: int = 2
-    most: int = 16
+    `per_class` fixes how many of each label (0: searched). Never more than `most` in all; where there are more labels,
+    one of each of twice as many. `texts`: how many where there are no labels. Without `train_too` hold alone chooses.
+    """
+
+    per_class: int = 0
+    most: int = 32
     texts: int = 8
     draws: int = 3
+    orders: int = 2
     characters: int = 6000
+    train_too: bool = True
 
     name: ClassVar[str] = "few_shot"
     family: ClassVar[Family] = "prompt"
@@ -42,52 +51,50 @@ class FewShot:
 
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         one = single(start, self.name)
-        if isinstance(bench.mine, Single) and bench.mine.shots and not isinstance(bench.mine.shots, Nearest):
+        if isinstance(bench.mine, Single) and isinstance(bench.mine.shots, tuple) and bench.mine.shots:
             return asking(one, bench, bench.mine.shots)  # chosen on an earlier rung
-        draws = self.draws if bench.hold else 1
-        return bench.pick([asking(one, bench, self._draw(one, bench, draw)) for draw in range(draws)])
+        if not one.exclusive:
+            return bench.pick(self._of_each_label(one, bench))
+        drawn = drawn_prompts(one, bench, self._sizes(one, bench), self.draws if bench.hold else 1, self.characters)
+        if not self.train_too:
+            return bench.pick(drawn)
+        return best_draw(self.name, bench, drawn, self.orders)
 
-    def _draw(self, start: Single, bench: Bench, draw: int) -> tuple[Shot, ...]:
-        random = Random(f"few_shot {bench.seed} {draw}")
-        if not start.exclusive:
-            return _fitting(yes_no.shots(start, bench.train, random, self.most), self.characters)
-        groups: dict[str, list[Example]] = {label: [] for label in start.labels or ("",)}
-        for example in random.sample(bench.train, len(bench.train)):
-            groups.setdefault(example.answer if start.labels else "", []).append(example)
-        labels = [label for label in random.sample(list(groups), len(groups)) if groups[label]][: 2 * self.most]
-        if not labels:
-            raise MethodError("There are no train examples to show.")
-        each = max(1, min(self.per_class, self.most // len(labels))) if start.labels else self.texts
-        room = self.characters // (each * len(labels))
-        chosen = [example for label in labels for example in _short(groups[label], each, room)]
-        random.shuffle(chosen)
-        return _fitting([example_shot(start, example) for example in chosen], self.characters)
+    def _of_each_label(self, one: Single, bench: Bench) -> list[Single]:
+        """Prompts that show a yes and a no of the labels in turn."""
+        draws = range(self.draws if bench.hold else 1)
+        shown = [yes_no.shots(one, bench.train, Random(f"few_shot {bench.seed} {n}"), self.most) for n in draws]
+        return [asking(one, bench, fitting(shots, self.characters)) for shots in shown]
 
-
-def example_shot(start: Single, example: Example) -> Shot:
-    """A train example as a demonstration: a label is said by its words."""
-    words = dict(zip(start.labels, start.words, strict=True))
-    return shot_of(example.inputs, words.get(example.answer, example.answer))
+    def _sizes(self, one: Single, bench: Bench) -> list[Size]:
+        if not self.per_class or not one.labels:
+            return sizes(one, bench, self.most, self.texts)
+        return [(max(1, min(self.per_class, self.most // max(1, labels_shown(one, bench)))), 2 * self.most)]
 
 
-def length(shot: Shot) -> int:
-    """Characters of a demonstration."""
-    return sum(len(text) for _, text in shot.inputs) + len(shot.answer)
+def drawn_prompts(
+    one: Single, bench: Bench, sizes: Sequence[Size], draws: int, characters: int, name: str = "few_shot"
+) -> list[Single]:
+    """A prompt for every draw of every size, the first draw of each size first."""
+    drawn = [
+        asking(one, bench, draw(one, bench, f"{name} {bench.seed} {number}", each, characters, labels))
+        for number in range(draws)
+        for each, labels in sizes
+    ]
+    return list({prompt.shots: prompt for prompt in drawn}.values())
 
 
-def _short(examples: Sequence[Example], count: int, room: int) -> list[Example]:
-    """The first `count` that fit into `room` characters each; where too few do, the shortest."""
-    fitting = [e for e in examples if length(shot_of(e.inputs, e.answer)) <= room]
-    if len(fitting) < count:
-        fitting = sorted(examples, key=lambda e: length(shot_of(e.inputs, e.answer)))
-    return fitting[:count]
+def best_draw(name: str, bench: Bench, drawn: Sequence[Single], orders: int) -> Single:
+    """The best of these prompts, then of as many `orders` of its demonstrations; what it showed is noted."""
+    choice = choose(bench, drawn, FOR_DRAWS)
+    ordered = choose(bench, [choice.best, *_reordered(choice.best, bench, orders - 1)], FOR_ORDERS)
+    tell(bench, name, "orders", ordered)
+    tell(bench, name, "draws", choice)
+    return ordered.best
 
 
-def _fitting(shots: Sequence[Shot], characters: int) -> tuple[Shot, ...]:
-    kept: list[Shot] = []
-    for shot in sorted(shots, key=length):
-        if sum(map(length, kept)) + length(shot) <= characters:
-            kept.append(shot)
-    if not kept:
-        raise MethodError(f"Every example is longer than {characters} characters, too long to show one in a prompt.")
-    return tuple(shot for shot in shots if shot in kept)
+def _reordered(prompt: Single, bench: Bench, count: int) -> list[Single]:
+    shots = prompt.shots
+    assert isinstance(shots, tuple)
+    orders = [tuple(Random(f"order {bench.seed} {number}").sample(shots, len(shots))) for number in range(count)]
+    return [replace(prompt, shots=order) for order in dict.fromkeys(orders) if order != shots]

@@ -19,7 +19,7 @@ from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..task import Example, Kind
 from .distil import told
-from .few_shot import example_shot, length
+from .draws import example_shot, length
 from .reasoning import check_worth, reasoned
 from .steps import keeping
 from .zero_shot import asking

@@ -22,9 +22,9 @@ from ..predict.prompt import default_template, plain_input
 from ..predict.shots import prompter
 from ..task import Example, Message, Prompt, plain_text
 from . import yes_no
-from .calibrate import unshown
 from .contender import config_of
 from .defaults import Pace, paced
+from .draws import unshown
 from .search import searched
 from .zero_shot import asking
 

@@ -28,7 +28,7 @@ class Words:
 
         self._size = len(texts)
         self._index: Any = None
-        words = [_words(text) for text in texts]
+        words = [words_in(text) for text in texts]
         if any(words):
             self._index = bm25s.BM25(backend="numpy")
             self._index.index(words, show_progress=False)
@@ -37,7 +37,7 @@ class Words:
         """The BM25 score of every text, shape (texts,)."""
         import numpy as np
 
-        words = _words(text)
+        words = words_in(text)
         if self._index is None or not words:
             return np.zeros(self._size)
         return np.asarray(self._index.get_scores(words), dtype=np.float64)
@@ -64,7 +64,7 @@ def joined(likenesses: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
 
 def diverse(likeness: NDArray[Any], vectors: NDArray[Any], k: int, diversity: float) -> list[int]:
     """Positions of `k`, one after the other: each has the largest likeness less what it shares with those already
-    taken (maximal marginal relevance). `vectors` are of unit length, shape (texts, d)."""
+    taken (maximal marginal relevance; `likeness` up to 1). `vectors` are of unit length, shape (texts, d)."""
     import numpy as np
 
     taken: list[int] = []
@@ -78,5 +78,19 @@ def diverse(likeness: NDArray[Any], vectors: NDArray[Any], k: int, diversity: fl
     return taken
 
 
-def _words(text: str) -> list[str]:
+def word_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Which words each text has, as rows of unit length, shape (texts, words): what texts share where there is no
+    encoder."""
+    import numpy as np
+
+    found = [set(words_in(text)) for text in texts]
+    place = {word: i for i, word in enumerate(sorted(set().union(*found)))}
+    rows = np.zeros((len(texts), max(1, len(place))))
+    for row, words in zip(rows, found, strict=True):
+        row[[place[word] for word in words]] = 1.0 / max(1.0, len(words)) ** 0.5
+    return rows
+
+
+def words_in(text: str) -> list[str]:
+    """The words of a text: runs of letters and digits, without case."""
     return WORD.findall(text.casefold())

@@ -1,9 +1,10 @@
 """Demonstrations for each input, and the prompts that hold them.
 
-A candidate's demonstrations are fixed, or picked for each input: the nearest of a pool by an encoder's cosine. The
-nearest one comes last, right before the question, where small models heed it most. Picking is exact and
-deterministic: cosines are rounded to six places, so that padding noise of a batch decides nothing, and ties go to the
-earlier one of the pool.
+A candidate's demonstrations are fixed, or picked for each input: the nearest of a pool, by an encoder's cosine, by
+words, or by both orders joined (`ranking`). The nearest one comes last, right before the question, where small models
+heed it most. With `diversity` they are picked one after the other, each also unlike those before it: by the encoder's
+vectors, or by the words they share. Picking is exact and deterministic: likeness is rounded to six places, so that
+padding noise of a batch decides nothing, and ties go to the earlier one of the pool.
 
 Methods that ask about their own train examples pass `others_only`, so that no example is its own demonstration.
 """
@@ -12,21 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..candidate import Nearest, Prediction, Shot, Single
+from ..candidate import FindBy, Nearest, Prediction, Shot, Single
 from ..errors import UnknownName
 from ..model import Answer, EmbedRequest, Failure, Model, Scores, Usage, Vector
 from ..store.blobs import Blob
 from ..task import Inputs, Prompt
 from .passages import Found, finder
 from .prompt import plain_input, prompt_for, shot_of
+from .ranking import Words, best, diverse, joined, word_vectors
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 R = TypeVar("R", Scores, Answer, Vector)
+
+CONSIDERED = 64
+"""So many of the nearest are looked at where they are to be diverse: what lies farther off is no demonstration."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ def prompter(candidate: Single, models: Mapping[str, Model], others_only: bool =
     """How `candidate` turns inputs into prompts. With `others_only` an entry of the pool is never shown to itself."""
     shots, find = candidate.shots, finder(candidate.passages, models) if candidate.passages else _nothing_found
     if isinstance(shots, Nearest):
-        pick = _picker(shots, model_of(models, shots.model), others_only)
+        pick = _picker(shots, models, others_only)
         return lambda block: [_render(candidate, *each) for each in zip(block, pick(block), find(block), strict=True)]
     fixed: Picked = (shots, Usage())
     return lambda block: [
@@ -82,13 +88,23 @@ def read_all(replies: Iterable[R | Failure], read: Callable[[R], Prediction]) ->
     return [Prediction("", failure=r) if isinstance(r, Failure) else read(r) for r in replies]
 
 
-def nearest_of(model: str, pool: Sequence[Shot], vectors: Sequence[NDArray[np.float32]], k: int) -> Nearest:
-    """Demonstrations to pick from: `pool`, and a vector for each entry by the model of that name."""
+def nearest_of(
+    model: str,
+    pool: Sequence[Shot],
+    vectors: Sequence[NDArray[np.float32]],
+    k: int,
+    by: FindBy = "embedding",
+    diversity: float = 0.0,
+) -> Nearest:
+    """Demonstrations to pick from: `pool`, and a vector for each entry by the model of that name. By words alone
+    neither is kept."""
     import numpy as np
 
+    if by == "bm25":
+        return Nearest("", tuple(pool), None, k, by, diversity)
     stacked = np.stack(list(vectors)).astype(np.float32)  # (pool, d)
     unit = stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), 1e-12)
-    return Nearest(model, tuple(pool), Blob.of_arrays({"vectors": unit}), k)
+    return Nearest(model, tuple(pool), Blob.of_arrays({"vectors": unit}), k, by, diversity)
 
 
 def without(shots: Nearest, rows: Iterable[Inputs]) -> Nearest:
@@ -108,26 +124,50 @@ def model_of(models: Mapping[str, Model], name: str) -> Model:
     return models[name]
 
 
-def _picker(shots: Nearest, model: Model, others_only: bool) -> Callable[[Sequence[Inputs]], list[Picked]]:
+def _picker(
+    shots: Nearest, models: Mapping[str, Model], others_only: bool
+) -> Callable[[Sequence[Inputs]], list[Picked]]:
     import numpy as np
 
-    vectors = shots.vectors.arrays()["vectors"]  # (pool, d)
+    vectors = shots.vectors.arrays()["vectors"] if shots.vectors else None  # (pool, d)
+    texts = tuple(plain_input(dict(shot.inputs)) for shot in shots.pool)
+    words = None if shots.by == "embedding" else _words_of(texts)
 
-    def pick(values: NDArray[np.float32], inputs: Inputs) -> tuple[Shot, ...]:
-        closeness = np.round(vectors @ (values / max(float(np.linalg.norm(values)), 1e-12)), 6)  # (pool,)
-        order = np.lexsort((np.arange(len(closeness)), -closeness))
+    def likeness(inputs: Inputs, values: NDArray[np.float32] | None) -> NDArray[Any]:
+        found = [words.likeness(plain_input(inputs))] if words else []
+        if vectors is not None and values is not None:
+            found.append(vectors @ (values / max(float(np.linalg.norm(values)), 1e-12)))  # (pool,)
+        return found[0] if len(found) == 1 else joined(found)
+
+    def pick(inputs: Inputs, values: NDArray[np.float32] | None = None) -> tuple[Shot, ...]:
+        near = likeness(inputs, values)
         own = shot_of(inputs, "").inputs if others_only else None
-        best = (shots.pool[i] for i in order if shots.pool[i].inputs != own)
-        return tuple(shot for shot, _ in zip(best, range(shots.k), strict=False))[::-1]
+        order = [i for i in best(near, len(near)) if shots.pool[i].inputs != own]
+        if shots.diversity and order:
+            order = order[: max(CONSIDERED, shots.k)]
+            alike = word_vectors([texts[i] for i in order]) if vectors is None else vectors[order]
+            scaled = near[order] / max(float(near[order].max()), 1e-12)
+            order = [order[i] for i in diverse(scaled, alike, shots.k, shots.diversity)]
+        return tuple(shots.pool[i] for i in order[: shots.k])[::-1]
+
+    if vectors is None:
+        return lambda block: [(pick(inputs), Usage()) for inputs in block]
+    model = model_of(models, shots.model)
 
     def pick_all(block: Sequence[Inputs]) -> list[Picked]:
         replies = model.embed([EmbedRequest(plain_input(inputs)) for inputs in block])
         return [
-            (reply, Usage()) if isinstance(reply, Failure) else (pick(reply.values, inputs), reply.usage)
+            (reply, Usage()) if isinstance(reply, Failure) else (pick(inputs, reply.values), reply.usage)
             for inputs, reply in zip(block, replies, strict=True)
         ]
 
     return pick_all
+
+
+@lru_cache(maxsize=4)
+def _words_of(texts: tuple[str, ...]) -> Words:
+    """An index of the pool, kept from block to block: making one of 5,000 texts takes half a second."""
+    return Words(texts)
 
 
 def _render(candidate: Single, inputs: Inputs, picked: Picked, found: Found) -> Rendered:

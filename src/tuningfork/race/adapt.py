@@ -79,6 +79,7 @@ def adapt(it: Race, trial: Trial, take: Take, planned_seconds: float, waiting: i
         examples_chosen_on=len(lesson.hold),
         seconds=round(made.seconds, 3),
         usage=made.usage,
+        notes=made.notes,
     )
     it.standing.add_born(event, made.candidate)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 from ..candidate import Candidate
 from ..errors import TuningforkError
 from ..log import Trained
-from ..method import Bench, Chain, Known, Method, Share
+from ..method import Bench, Chain, Known, Method, Note, Share
 from ..task import Example
 from .measure import spent
 from .meter import Meter, MeteredModels
@@ -38,6 +38,7 @@ class Made:
     seconds: float
     why: str = ""
     detail: str = ""
+    notes: Mapping[str, Note] = field(default_factory=dict)
 
 
 def make(
@@ -59,7 +60,8 @@ def make(
                 tuned.notes,
             )
         )
-    bench = _bench(it, trial, take, lesson, meter)
+    notes: dict[str, Note] = {}
+    bench = replace(_bench(it, trial, take, lesson, meter), note=notes.__setitem__)
     start = time.perf_counter()
     before = _first_part(it, trial, take) if logged else None
     try:
@@ -70,7 +72,7 @@ def make(
         why = f"It crashed: {type(error).__name__}: {error}"
         return Made(None, spent(meter, start), time.perf_counter() - start, why, traceback.format_exc())
     seconds = time.perf_counter() - start + (before[2] if before else 0.0)
-    return Made(candidate, spent(meter, start), seconds)
+    return Made(candidate, spent(meter, start), seconds, notes=notes)
 
 
 def _first_part(it: Race, trial: Trial, take: Take) -> tuple[Method, Candidate, float] | None:
