@@ -89,11 +89,13 @@ def load_export(folder: Path) -> tuple[Candidate, str, tuple[str, ...]]:
 
 
 def _born(log: RunLog, verdict: Mapping[str, Any], trial: str) -> Born:
-    """The candidate whose numbers the leaderboard shows: the one measured on test, else on dev, else the newest."""
+    """The candidate whose numbers the leaderboard shows: the one measured on test (of the first seed), else on dev,
+    else the newest; where there were folds, the one that was adapted on all examples."""
     known = [str(row["candidate"]) for row in verdict["leaderboard"]]
     if trial not in known:
         raise UnknownName("candidate", trial, known, "this run")
-    found = [event for event in log.of(Born) if event.trial == trial]
+    births = [event for event in log.of(Born) if event.trial == trial]
+    found = [event for event in births if event.stage != "fold"] or births
     if not found:
         row = next(row for row in verdict["leaderboard"] if row["candidate"] == trial)
         raise UserError(
@@ -101,7 +103,7 @@ def _born(log: RunLog, verdict: Mapping[str, Any], trial: str) -> Born:
         )
     for split in ("test", "dev"):
         measured = [event.candidate for event in log.of(Measured) if event.trial == trial and event.split == split]
-        shown = [event for event in found if event.candidate in measured[-1:]]
+        shown = [event for event in found if event.candidate in measured[:1]]
         if shown:
             return shown[-1]
     return found[-1]
