@@ -62,7 +62,7 @@ def write_small_task(folder: Path, **changes: Any) -> Path:
         "instruction": "Which team should handle this message?",
         "models": ["fake", "fake-encoder"],
         "methods": ["majority", "zero_shot", "head", "lora"],
-        "budget": {"seconds": 30},
+        "budget": {"seconds": 90},
         **changes,
     }
     path = folder / "task.yaml"

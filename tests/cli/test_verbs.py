@@ -157,10 +157,16 @@ def test_predict_is_what_the_race_measured(cli: Cli, tested: Path) -> None:
 
     log = RunLog.read(tested)
     texts = {item["id"]: item["text"] for item in log.started.items if item["split"] == "test"}
-    for trial, rows in log.results("test").items():
+    same = 0
+    for trial, found in log.results("test").items():
+        born = log.born(trial)
+        assert born is not None and born.stage == "final"
+        rows = {item: row for item, row in found.items() if row.candidate == born.candidate}
+        same += bool(rows)
         given = "".join(json.dumps({"text": texts[item]}) + "\n" for item in rows)
         result = cli("predict", tested, "--trial", trial, "--quiet", input=given)
         assert [json.loads(line)["answer"] for line in result.stdout.splitlines()] == [r.answer for r in rows.values()]
+    assert same >= 2
 
 
 def test_predict_in_constant_memory(raced: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

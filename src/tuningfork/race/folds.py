@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..log import Finalists, TestOpened
 from . import money
-from .adapt import adapt, adapt_again, race_share
+from .adapt import LAST_BEGIN, adapt, adapt_again, race_share
 from .final import probe_all
 from .measure import measure
 from .plan import Trial
@@ -60,8 +60,10 @@ def _fits(it: Race, trial: Trial, repeat: int, number: int, rest: Sequence[Trial
     fold = _cost_of_a_fold(it, trial)
     left = it.plan.race_seconds - it.standing.planned
     if repeat:
-        small = it.is_small(fold * folds) and it.spent_share < 0.5
-        return bool(number) or small or fold * folds <= min(left, it.plan.seed_seconds)
+        if it.spent_share >= LAST_BEGIN:
+            it.standing.note("By the clock there was no time to take all folds again.")
+            return False
+        return bool(number) or it.is_small(fold * folds) or fold * folds <= min(left, it.plan.seed_seconds)
     others = sum(t.trains for t in rest) if not trial.trains else 0
     room = left / 2 if others else left
     if it.late:

@@ -52,6 +52,8 @@ have taken more than their kind's part."""
 FOLDS_SHARE = 0.75
 """Of the budget, where there are folds: all of them, for every trial. The rest is for adapting on all examples."""
 SEEDS = 3
+LIGHT_REPEATS = 2
+"""How often folds are taken where a budget keeps nothing for it: fitting heads takes time that no token counts."""
 RUNGS = (0.25, 0.5)
 """Parts of train that a learning curve is measured at, beside all of it."""
 KEPT: Mapping[str, tuple[float, float]] = {"medium": (0.08, 0.12), "heavy": (0.12, 0.25)}
@@ -216,7 +218,7 @@ def make(
         budget=asdict(task.budget),
         rungs=() if folds else RUNGS,
         rung_seconds=round(seconds * for_rungs, 1),
-        seeds=SEEDS,
+        seeds=LIGHT_REPEATS if folds and task.budget.name not in KEPT else SEEDS,
         seed_seconds=round(seconds * for_seeds, 1),
         folds=folds,
         detectable=_detectable(len(split.test), split.folds),
