@@ -125,6 +125,7 @@ def test_the_cascade_takes_the_boldest_threshold_that_is_shown() -> None:
     at = race("sure 0 100", "unsure 9 20", hold=600)  # the cheap one knows when it errs
     made = open_method("cascade")(NONE, at)
     assert isinstance(made, Cascade) and made.parts == (prompted("unsure 9 20"), prompted("sure 0 100"))
+    assert open_method("cascade")(NONE, replace(at, known=at.known[::-1])) == made  # whatever dev's first block said
     shown = made.guarantee
     assert shown is not None and (shown.epsilon, shown.delta, shown.items) == (0.01, 0.1, 600)
     assert shown.passed_up == pytest.approx(67 / 600, abs=1e-3)
