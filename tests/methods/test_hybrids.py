@@ -147,6 +147,14 @@ def test_a_cascade_that_is_not_shown_says_how_many_examples_would_do() -> None:
         open_method("cascade")(NONE, race("sure 0 100", "unsure 9 60"))
     with pytest.raises(MethodError, match="has 1"):
         open_method("cascade")(NONE, race("sure 0 100"))
+    with pytest.raises(MethodError, match="0.01 is one point"):
+        open_method("cascade(epsilon=1.0)")(NONE, race("sure 0 100", "unsure 9 20"))
+
+    class Boundless:
+        name, range, higher_is_better = "boundless", (float("-inf"), 0.0), True
+
+    with pytest.raises(MethodError, match="boundless has no bounds"):
+        open_method("cascade")(NONE, replace(race("sure 0 100", "unsure 9 20"), metric=Boundless()))  # type: ignore[arg-type]
 
 
 def test_thresholds_are_tested_in_order_and_the_first_that_fails_ends_it() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import ClassVar
 
 from ..candidate import Candidate, Cascade, Guarantee, Prediction
@@ -51,9 +52,13 @@ class CascadeOfKnown:
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         if isinstance(bench.mine, Cascade):
             return _renewed(bench.mine, bench)
+        if not (0 < self.epsilon < 1 and 0 < self.delta < 1):
+            raise MethodError(f"epsilon={self.epsilon:g} and delta={self.delta:g} are shares: 0.01 is one point.")
+        span = bench.metric.range[1] - bench.metric.range[0]
+        if not isfinite(span):
+            raise MethodError(f"The metric {bench.metric.name} has no bounds, so nothing can be promised of its mean.")
         cheap, dear = self._pair(bench)
         low, high = heard(bench, [cheap.candidate, dear.candidate])
-        span = bench.metric.range[1] - bench.metric.range[0]
         gaps = [(best - score) / span for score, best in zip(low.scores, high.scores, strict=True)]
         try:
             share = low.cost_beside(high)
