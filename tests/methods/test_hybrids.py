@@ -147,7 +147,7 @@ def test_a_cascade_that_is_not_shown_says_how_many_examples_would_do() -> None:
         open_method("cascade")(NONE, race("sure 0 100", "unsure 9 60"))
     with pytest.raises(MethodError, match="has 1"):
         open_method("cascade")(NONE, race("sure 0 100"))
-    with pytest.raises(MethodError, match="0.01 is one point"):
+    with pytest.raises(MethodError, match=r"0\.01 is one point"):
         open_method("cascade(epsilon=1.0)")(NONE, race("sure 0 100", "unsure 9 20"))
 
     class Boundless:
