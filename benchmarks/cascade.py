@@ -9,7 +9,9 @@ what is kept and opens no model.
 
 What must hold: at the median the cascade is at most 1 point under the better candidate at half its cost or less (cost:
 seconds an item as measured here, each model alone), and in 95 of 100 dealings it loses no more on the test rows than
-the guarantee says. Where no threshold is shown, the dear one answers alone, which loses nothing and saves nothing.
+the guarantee says. That is more than is promised: the promise is of the loss on all there is, at a risk of 0.1, and a
+loss on some 1,200 rows has chance in it; so the loss on the whole pool is shown beside it. Where no threshold is shown,
+the dear one answers alone, which loses nothing and saves nothing.
 """
 
 from __future__ import annotations
@@ -97,6 +99,7 @@ def row_of(name: str, cheap: Found, dear: Found) -> Found:
     better = max(right, key=sum)
     under = median(100 * (one["better"] - one["cascade"]) for one in found)
     spent, kept = median(one["cost"] for one in found), sum(one["lost"] <= EPSILON for one in found)
+    of_pool = sum(one["lost_of_pool"] <= EPSILON for one in found)
     return {
         "case": name,
         "items": len(predictions),
@@ -109,8 +112,9 @@ def row_of(name: str, cheap: Found, dear: Found) -> Found:
         "points_under_better": under,
         "cost": spent,
         "guarantee_kept": kept,
+        "guarantee_kept_on_pool": of_pool,
         "points_lost_most": 100 * max(one["lost"] for one in found),
-        "holds": under <= POINTS_UNDER and spent <= COST and kept >= KEPT,
+        "holds": under <= POINTS_UNDER and spent <= COST and kept >= KEPT * DEALINGS / 100,
     }
 
 
@@ -124,12 +128,18 @@ def dealing(cheap: list[int], dear: list[int], said_: list[Prediction], cost: fl
         threshold: float | None = choose([said_[i] for i in hold], gaps, cost, EPSILON, DELTA)[0]
     except MethodError:
         threshold = None
-    keeps = [threshold is not None and sure(said_[i], threshold) for i in test]
-    right = [cheap[i] if keep else dear[i] for i, keep in zip(test, keeps, strict=True)]
+    keeps = [threshold is not None and sure(p, threshold) for p in said_]
+    lost = [(d - c) * keep for c, d, keep in zip(cheap, dear, keeps, strict=True)]
     alone = [sum(side[i] for i in test) / len(test) for side in (cheap, dear)]
-    cascade = sum(right) / len(test)
-    spent = 1.0 if threshold is None else cost + 1 - sum(keeps) / len(test)
-    return {"threshold": threshold, "cascade": cascade, "better": max(alone), "lost": alone[1] - cascade, "cost": spent}
+    lost_on_test = sum(lost[i] for i in test) / len(test)
+    return {
+        "threshold": threshold,
+        "cascade": alone[1] - lost_on_test,
+        "better": max(alone),
+        "lost": lost_on_test,
+        "lost_of_pool": sum(lost) / len(lost),
+        "cost": 1.0 if threshold is None else cost + 1 - sum(keeps[i] for i in test) / len(test),
+    }
 
 
 def line(row: Found) -> str:
@@ -137,7 +147,8 @@ def line(row: Found) -> str:
     return (
         f"{row['case']:8} cheap {row['cheap']:.1f}, dear {row['dear']:.1f}; shown in {row['shown']} of {DEALINGS}; at "
         f"the median {row['points_under_better']:.2f} points under the better at {row['cost']:.2f} of the dear one's "
-        f"cost; guarantee kept in {row['guarantee_kept']}: {'holds' if row['holds'] else 'missed'}"
+        f"cost; guarantee kept in {row['guarantee_kept']} ({row['guarantee_kept_on_pool']} on all rows): "
+        f"{'holds' if row['holds'] else 'missed'}"
     )
 
 

@@ -125,6 +125,7 @@ def test_the_cascade_takes_the_boldest_threshold_that_is_shown() -> None:
     at = race("sure 0 100", "unsure 9 20", hold=600)  # the cheap one knows when it errs
     made = open_method("cascade")(NONE, at)
     assert isinstance(made, Cascade) and made.parts == (prompted("unsure 9 20"), prompted("sure 0 100"))
+    assert open_method("cascade")(NONE, replace(at, known=at.known[::-1])) == made  # whatever dev's first block said
     shown = made.guarantee
     assert shown is not None and (shown.epsilon, shown.delta, shown.items) == (0.01, 0.1, 600)
     assert shown.passed_up == pytest.approx(67 / 600, abs=1e-3)
@@ -146,6 +147,14 @@ def test_a_cascade_that_is_not_shown_says_how_many_examples_would_do() -> None:
         open_method("cascade")(NONE, race("sure 0 100", "unsure 9 60"))
     with pytest.raises(MethodError, match="has 1"):
         open_method("cascade")(NONE, race("sure 0 100"))
+    with pytest.raises(MethodError, match=r"0\.01 is one point"):
+        open_method("cascade(epsilon=1.0)")(NONE, race("sure 0 100", "unsure 9 20"))
+
+    class Boundless:
+        name, range, higher_is_better = "boundless", (float("-inf"), 0.0), True
+
+    with pytest.raises(MethodError, match="boundless has no bounds"):
+        open_method("cascade")(NONE, replace(race("sure 0 100", "unsure 9 20"), metric=Boundless()))  # type: ignore[arg-type]
 
 
 def test_thresholds_are_tested_in_order_and_the_first_that_fails_ends_it() -> None:

@@ -1,8 +1,9 @@
 """The cheap candidate answers when it is sure and passes the rest up to the dear one (FrugalGPT, Chen et al. 2023,
 arXiv 2305.05176), with a stated guarantee by learn-then-test (Angelopoulos et al. 2021, arXiv 2110.01052).
 
-The dear one is the best known; the cheap one the best of those that cost half of it or less. Thresholds are fixed
-before anything is looked at, and tested on hold from the safest down; the last that passes is taken, and what it
+The dear one is the best known on the first examples of hold: being chosen there makes it look better, so the test
+harder. The cheap one is the best, by what the race knows already, of those that cost half of it or less. Thresholds are
+fixed before anything is looked at, and tested on hold from the safest down; the last that passes is taken, and what it
 promises stands in the candidate. Where none passes the dear one alone is right, and the method says why.
 
 In the final the thresholds stay, since hold has been learnt from then, and each part is taken in its newest form.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import ClassVar
 
 from ..candidate import Candidate, Cascade, Guarantee, Prediction
@@ -21,7 +23,7 @@ from ..model import Capability
 from ..predict.cascade import sure
 from ..stats.ltt import items_needed, p_worse, passing
 from ..task import Kind
-from .partners import BLOCK, able, heard, newest
+from .partners import able, heard, newest
 
 THRESHOLDS = (
     *(0.999, 0.998, 0.995, 0.99, 0.98, 0.97, 0.95, 0.925, 0.9, 0.875, 0.85, 0.825, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55),
@@ -29,6 +31,8 @@ THRESHOLDS = (
 )
 """Confidences from the safest down; the smallest are for written texts, whose likelihood falls with their length."""
 CHEAP = 0.5
+LOOK = 96
+"""Examples on which the dear one is chosen, and costs are measured."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,13 @@ class CascadeOfKnown:
     def __call__(self, start: Candidate, bench: Bench) -> Candidate:
         if isinstance(bench.mine, Cascade):
             return _renewed(bench.mine, bench)
+        if not (0 < self.epsilon < 1 and 0 < self.delta < 1):
+            raise MethodError(f"epsilon={self.epsilon:g} and delta={self.delta:g} are shares: 0.01 is one point.")
+        span = bench.metric.range[1] - bench.metric.range[0]
+        if not isfinite(span):
+            raise MethodError(f"The metric {bench.metric.name} has no bounds, so nothing can be promised of its mean.")
         cheap, dear = self._pair(bench)
         low, high = heard(bench, [cheap.candidate, dear.candidate])
-        span = bench.metric.range[1] - bench.metric.range[0]
         gaps = [(best - score) / span for score, best in zip(low.scores, high.scores, strict=True)]
         try:
             share = low.cost_beside(high)
@@ -60,18 +68,18 @@ class CascadeOfKnown:
         return Cascade((cheap.candidate, dear.candidate), (threshold,), guarantee)
 
     def _pair(self, bench: Bench) -> tuple[Known, Known]:
-        """The cheap one and the dear one, by what the race knows of their quality and by what they cost on the first
-        inputs of hold."""
+        """The cheap one and the dear one."""
         known = able(bench, self.among)
         if len(known) < 2:
             raise MethodError(f"A cascade needs two candidates that ask a model, and this race has {len(known)}.")
-        said = heard(bench, [one.candidate for one in known], BLOCK)
-        for one, its in zip(known[1:], said[1:], strict=True):
-            if its.cost_beside(said[0]) <= CHEAP and any(p.confidence is not None for p in its.predictions):
-                return one, known[0]
+        said = heard(bench, [one.candidate for one in known], LOOK)
+        best = max(range(len(known)), key=lambda i: (sum(said[i].scores), -i))
+        for one, its in zip(known, said, strict=True):
+            if its.cost_beside(said[best]) <= CHEAP and any(p.confidence is not None for p in its.predictions):
+                return one, known[best]
         raise MethodError(
-            f"None of the other {len(known) - 1} candidates costs at most half of {known[0].trial}, the best one, and"
-            " says how sure it is. That one alone is right."
+            f"None of the other {len(known) - 1} candidates costs at most half of {known[best].trial}, the best one,"
+            " and says how sure it is. That one alone is right."
         )
 
 

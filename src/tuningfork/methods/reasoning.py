@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import ClassVar
 
 from ..candidate import Candidate, Decoding, Prediction, Single, Steps
@@ -72,9 +73,10 @@ def check_worth(bench: Bench, plain: Single, made: Candidate, examples: Sequence
         )
     without, with_ = (bench.scores(items, predictions) for predictions in said)
     span = bench.metric.range[1] - bench.metric.range[0]
-    points = 100 * (sum(with_) - sum(without)) / (len(items) * span)
+    gain = (sum(with_) - sum(without)) / len(items)
+    points = 100 * gain / (span if isfinite(span) else 1.0)
     times = _tokens(said[1]) / max(1, _tokens(said[0]))
-    if points <= 0:
+    if gain <= 0:
         raise MethodError(
             f"Reasoning gained {points:.1f} points on {len(items)} items at {times:.1f} times the tokens, so it is not"
             " worth its cost. `probe=false` races it all the same."
