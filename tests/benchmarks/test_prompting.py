@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
+
 import pytest
 
 from tuningfork.methods import open_method
+
+Script = Callable[[str], ModuleType]
 
 
 def row(difference: float, low: float) -> dict[str, float]:
