@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 import pytest
 
 from tuningfork.methods import open_method
+
+Script = Callable[[str], ModuleType]
 
 
 def row(difference: float, low: float) -> dict[str, float]:
@@ -23,14 +25,14 @@ def row(difference: float, low: float) -> dict[str, float]:
         ([row(0.03, 0.0)], None),
     ],
 )
-def test_the_bar(script: Callable[[str], Any], rows: list[dict[str, float]], holds: bool | None) -> None:
+def test_the_bar(script: Script, rows: list[dict[str, float]], holds: bool | None) -> None:
     assert script("prompting").holds(rows) is holds
 
 
-def test_items_are_averaged_over_draws(script: Callable[[str], Any]) -> None:
+def test_items_are_averaged_over_draws(script: Script) -> None:
     assert script("prompting").means([[1, 0, 1], [0, 0, 1]]) == [0.5, 0.0, 1.0]
 
 
-def test_every_road_opens_and_is_a_prompt(script: Callable[[str], Any]) -> None:
+def test_every_road_opens_and_is_a_prompt(script: Script) -> None:
     prompting = script("prompting")
     assert {open_method(road).family for road in (*prompting.ROADS, *prompting.BEFORE)} == {"prompt"}
