@@ -142,7 +142,8 @@ def test_enough_money_changes_nothing_and_little_ends_in_good_order(track: Track
     assert [e for e in (*log.of(Noted), *log.of(Left)) if "money" in getattr(e, "text", getattr(e, "why", ""))]
     assert not [e for e in log.of(Left) if e.status == "failed" and "broke down" in e.why]
     verdict = decide(log).to_dict()
-    assert verdict["best"] and all(row["status"] != "failed" for row in verdict["leaderboard"])
+    assert verdict["best"]
+    assert [row["why"] for row in verdict["leaderboard"] if row["status"] == "failed"] == []
 
 
 def test_a_large_model_prompted_against_a_small_one_tuned(track: Tracks) -> None:

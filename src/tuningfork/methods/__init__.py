@@ -64,6 +64,11 @@ MEDIUM_SECONDS, HEAVY_SECONDS = 900.0, 3600.0
 """From these budgets on a race tries more roads of training."""
 
 
+VOTE_EXAMPLES, CASCADE_EXAMPLES = 200, 1100
+"""Below so many train examples a quarter of them shows too little. A cascade that loses nothing needs 258 to be shown
+to lose less than a point (`stats.ltt`)."""
+
+
 @dataclass(frozen=True)
 class MethodInfo:
     """A line of the menu. `about` is the first line of the method's docstring."""
@@ -90,17 +95,30 @@ def auto(task: Task, n_train: int) -> tuple[str, ...]:
     """The methods that are worth racing on a task with `n_train` examples to learn from; cheap ones first.
 
     Below 16 examples there is too little for gradient steps to learn from and to stop by, so training stays out. A
-    short race would have too little time for each of many trainings; a longer one tries more roads.
+    short race would have too little time for each of many roads; a longer one tries more.
     """
     tuned = _tuned(task) if n_train >= 16 else ()
     if task.kind == "multilabel":
         asked_each = ("zero_shot", "zero_shot+calibrate", "few_shot", "few_shot+calibrate")
         return ("majority", "head", *asked_each, *("lora" for _ in tuned[:1]))
-    if task.kind != "classification":
-        return ("zero_shot", "few_shot", "nearest_shots", *tuned)
-    asked = ("zero_shot", "few_shot", "nearest_shots")
-    prompts = (name for one in asked for name in (one, f"{one}+calibrate"))
-    return ("majority", "label_similarity", "head", *prompts, *tuned)
+    baselines = ("majority", "label_similarity", "head") if task.kind == "classification" else ()
+    return (*baselines, *_prompted(task), *tuned, *_together(task, n_train))
+
+
+def _prompted(task: Task) -> tuple[str, ...]:
+    """The roads of prompting that this much time is enough for. A bare prompt gains most by calibration and least by
+    being raced for it: with demonstrations it was in no final of the short races that were measured."""
+    seconds = task.budget.seconds or float("inf")
+    scored = task.kind == "classification"
+    found = ["zero_shot", "few_shot", *["few_shot+calibrate"] * scored]
+    found += ["nearest_shots", *["nearest_shots+calibrate"] * scored]
+    found += ["retrieve"] * (task.data.documents is not None)
+    if seconds >= MEDIUM_SECONDS:
+        found += ["zero_shot+calibrate", "instructions+few_shot+calibrate"] if scored else ["instructions+few_shot"]
+        found += ["prompt_search+calibrate"] * scored + ["few_shot+retrieve"] * (task.data.documents is not None)
+    if seconds >= HEAVY_SECONDS:
+        found += ["one_shot", "many_shot+calibrate", "ensemble"] if scored else ["many_shot", "reasoning"]
+    return tuple(found)
 
 
 def _tuned(task: Task) -> tuple[str, ...]:
@@ -114,6 +132,14 @@ def _tuned(task: Task) -> tuple[str, ...]:
         if task.data.unlabelled is not None:
             found += ["distil", "continued_pretraining+lora"]
     return tuple(found)
+
+
+def _together(task: Task, n_train: int) -> tuple[str, ...]:
+    """Roads made of the others' candidates. They keep a quarter of train from these until the final, and what they
+    choose must be shown on it, so they need time and examples."""
+    seconds = task.budget.seconds or float("inf")
+    found = ["vote"] * (n_train >= VOTE_EXAMPLES) + ["cascade"] * (n_train >= CASCADE_EXAMPLES)
+    return tuple(found) if seconds >= HEAVY_SECONDS else ()
 
 
 def _set(spec: str) -> Method:

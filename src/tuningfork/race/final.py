@@ -23,6 +23,9 @@ from .plan import Trial
 from .state import Race, Take
 
 FEWEST_TEST_ITEMS = 50
+TEST_UNTIL, PROBE_UNTIL = 0.8, 0.93
+"""Of the budget on the wall: the test should be done by the first, and no probe but the first is begun after the
+second."""
 TEST_BLOCKS = 8
 """A block of the test is this many times one of dev: nobody is dropped in between."""
 
@@ -84,6 +87,8 @@ def _under_further_seeds(it: Race, finalists: Sequence[Trial], test: Sequence[Ex
 def _fits(it: Race, trial: Trial) -> bool:
     """Whether the plan has room for one more seed, and the clock has time."""
     cost = _cost_of_a_seed(it, trial)
+    if it.plan.usd is not None and trial.model in it.plan.prices:
+        return False  # what it would cost is better spent on more test items
     if not it.is_small(cost) and it.standing.planned + cost > it.plan.seconds:
         return False
     if it.spent_share >= LAST_BEGIN:
@@ -116,6 +121,7 @@ def _test_items(it: Race, finalists: Sequence[Trial]) -> list[Example]:
         an_item = sum(_planned_an_item(it, t) for t in finalists)
         room = max(it.plan.final_seconds * 0.4, it.plan.seconds - it.standing.planned - it.plan.seed_seconds)
         most = len(test) if an_item * len(test) <= room else max(FEWEST_TEST_ITEMS, int(room / an_item))
+        most = min(most, max(FEWEST_TEST_ITEMS, _by_the_clock(it, an_item)))
         fits = min(len(test), most, money.test_items(it, finalists, len(test)))
         if fits < len(test):
             it.standing.note(
@@ -123,6 +129,16 @@ def _test_items(it: Race, finalists: Sequence[Trial]) -> list[Example]:
                 "A larger --budget runs all."
             )
     return [test[index] for index in sorted(random.Random(it.task.seed).sample(range(len(test)), fits))]
+
+
+def _by_the_clock(it: Race, an_item: float) -> int:
+    """How many items there is time for on the wall, where this race has been slower than planned so far; such a race
+    is no longer the one that the plan would repeat, and a note says what was drawn."""
+    if it.task.budget.seconds is None or not it.standing.planned or not an_item:
+        return len(it.split.test)
+    slower = max(1.0, it.standing.seconds / it.standing.planned)
+    left = it.task.budget.seconds * max(0.0, TEST_UNTIL - it.spent_share)
+    return int(left / (an_item * slower))
 
 
 def _planned_an_item(it: Race, trial: Trial) -> float:
@@ -138,6 +154,9 @@ def _probe(it: Race, trial: Trial) -> None:
     examples = (it.split.dev or it.split.train)[: it.plan.latency_requests]
     for probe in it.probes:
         if candidate is None or (trial.name, name, probe.name) in it.standing.probed:
+            continue
+        if probe is not it.probes[0] and it.spent_share > PROBE_UNTIL:
+            it.standing.note(f"By the clock there was no time to measure {probe.name} of every finalist.")
             continue
         it.doing(f"{trial.name}: measuring {probe.name}")
         meter = money.free_meter(it, "final")

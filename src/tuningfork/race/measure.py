@@ -36,13 +36,12 @@ def measure(it: Race, trial: Trial, take: Stage | Take, split: SplitName, block:
     try:
         rows = [_row(where, block, each) for each in answered(candidate, models, items, it.metric_asking(judging))]
     except BudgetSpent as error:
-        status: Status = "paused" if stage == "race" else "failed"
         why = f"The money ended on {split}. {error}"
-        it.leave(trial, status, why, usage={**spent(meter, start), **judged(judging)})
+        _ends(it, trial, take, "paused" if stage == "race" else "failed", why, spent(meter, start) | judged(judging))
         return
     except Exception as error:  # a candidate may hold the user's own function, or a model may break down
         why = f"It broke down on {split}: {type(error).__name__}: {error}"
-        it.leave(trial, "failed", why, detail=traceback.format_exc(), usage={**spent(meter, start), **judged(judging)})
+        _ends(it, trial, take, "failed", why, spent(meter, start) | judged(judging), traceback.format_exc())
         return
     found = [row.score for row in rows if row.score is not None]
     event = Measured(
@@ -58,6 +57,22 @@ def measure(it: Race, trial: Trial, take: Stage | Take, split: SplitName, block:
         seed=take.seed if isinstance(take, Take) else it.task.seed,
     )
     it.standing.add_rows(rows, event)
+
+
+def _ends(
+    it: Race,
+    trial: Trial,
+    take: Stage | Take,
+    status: Status,
+    why: str,
+    usage: Mapping[str, float],
+    detail: str = "",
+) -> None:
+    """A trial goes no further; under a further seed only that seed does not count."""
+    if isinstance(take, Take) and take.stage == "final" and take.seed != it.task.seed:
+        it.standing.note(f"{trial.name} under seed {take.seed}: {why}", usage)
+    else:
+        it.leave(trial, status, why, detail=detail, usage=usage)
 
 
 def spent(meter: Meter, start: float) -> dict[str, float]:
