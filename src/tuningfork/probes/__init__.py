@@ -1,6 +1,7 @@
 """One file a probe, and the menu of them: measurements beside quality, made on finalists.
 
-A Probe asks a candidate something about some examples and returns flat numbers; `metric` is the one that decides.
+A Probe asks a candidate something about some examples and returns flat numbers; `metric` is the one that decides. One
+that takes the time says `takes_time = True`: then no answer of an earlier race stands before its models.
 Outsiders add probes through the entry point group `tuningfork.probes`, each a class without arguments.
 """
 

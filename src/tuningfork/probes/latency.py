@@ -31,6 +31,7 @@ class Latency:
     most_seconds: float = 15.0
 
     name: ClassVar[str] = "latency"
+    takes_time: ClassVar[bool] = True
 
     def __call__(
         self, candidate: Candidate, models: Mapping[str, Model], examples: Sequence[Example], metric: Metric

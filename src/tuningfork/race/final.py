@@ -160,7 +160,8 @@ def _probe(it: Race, trial: Trial) -> None:
             continue
         it.doing(f"{trial.name}: measuring {probe.name}")
         meter = money.free_meter(it, "final")
-        models = {model: _paid(it, model, meter) for model in it.capabilities}
+        open_model = it.open_bare if getattr(probe, "takes_time", False) else it.open_model
+        models = {model: _paid(it, model, open_model(model), meter) for model in it.capabilities}
         try:
             values = probe(candidate, models, examples, it.metric)
         except Exception as error:  # a probe may be anybody's code, and no verdict hangs on one
@@ -170,7 +171,6 @@ def _probe(it: Race, trial: Trial) -> None:
         it.standing.write(Probed(trial.name, name, probe.name, dict(values), cost))
 
 
-def _paid(it: Race, name: str, meter: Meter) -> Model:
+def _paid(it: Race, name: str, model: Model, meter: Meter) -> Model:
     """The model itself; before one that costs, the meter, which hardly takes time."""
-    model = it.open_bare(name)
     return Metered(model, name, meter) if name in it.plan.prices else model

@@ -18,7 +18,7 @@ BACK = ("dropped", "paused")
 
 def choose(standing: Standing, trials: Sequence[Trial], metric: Metric, most: int) -> dict[str, str]:
     """Trial name -> why it goes, best dev mean first. What the user brought (`yours`) always goes."""
-    able = [t for t in trials if standing.left.get(t.name) is None or standing.left[t.name].status in BACK]
+    able = [t for t in trials if _can_go(standing, t)]
     # More items measured counts before the mean: a dropped one's mean stands on fewer.
     ranked = sorted(able, key=lambda t: (t.name in standing.left, -_mean(standing, t, metric)))
     chosen: dict[str, str] = {}
@@ -35,6 +35,13 @@ def choose(standing: Standing, trials: Sequence[Trial], metric: Metric, most: in
             if here and trial.name not in chosen and len(chosen) < most:
                 chosen[trial.name] = why
     return {t.name: chosen[t.name] for t in ranked if t.name in chosen}
+
+
+def _can_go(standing: Standing, trial: Trial) -> bool:
+    """Whether it is still in, or may come back: not where it left before it had answered anything."""
+    left = standing.left.get(trial.name)
+    asked = standing.scores.get(standing.where(trial.name, "race", "dev"))
+    return left is None or (left.status in BACK and bool(asked))
 
 
 def _mean(standing: Standing, trial: Trial, metric: Metric) -> float:

@@ -23,7 +23,8 @@ def twins(it: Race) -> None:
     """Log the noise floor, where the plan wants one and has room for it."""
     if not it.plan.rungs or not it.split.dev or it.standing.twins is not None or it.standing.finalists is not None:
         return
-    born = [t for t in it.trials if it.is_born(t, "race") and t.method.family not in ("baseline", "yours")]
+    free = [t for t in it.trials if t.model not in it.plan.prices]
+    born = [t for t in free if it.is_born(t, "race") and t.method.family not in ("baseline", "yours")]
     cheap = sorted(born, key=lambda t: cost_of(it, t, 0.5))
     for trial in [t for t in cheap if t.method.family in ("tune", "soft", "prompt")][:TRIES]:
         cost = 2 * cost_of(it, trial, 0.5)
