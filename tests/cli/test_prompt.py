@@ -36,9 +36,10 @@ def test_the_plain_prompt(cli: Cli, small_task: Path) -> None:
 
 
 def test_a_method_and_a_model(cli: Cli, small_task: Path) -> None:
-    found = told(cli("prompt", small_task, "--method", "few_shot", "--json"))
+    method = "few_shot(per_class=2, train_too=false)"
+    found = told(cli("prompt", small_task, "--method", method, "--json"))
     (prompt,) = found["prompts"]
-    assert found["name"] == "few_shot@fake" and prompt["counts"]["demonstrations"] > 0
+    assert found["name"] == f"{method}@fake" and prompt["counts"]["demonstrations"] > 0
     assert [message["role"] for message in prompt["messages"]] == ["system", *["user", "assistant"] * 6, "user"]
     asked = [message["content"] for message in prompt["messages"] if message["role"] == "user"]
     assert len(set(asked)) == 7  # the row that is shown is no demonstration
@@ -60,7 +61,7 @@ def test_no_model_is_asked_for_a_plain_prompt(cli: Cli, small_task: Path, monkey
         raise AssertionError(f"{name} was opened")
 
     monkeypatch.setattr(tuningfork.models, "open_model", refuse)
-    assert cli("prompt", small_task, "--method", "few_shot").exit_code == 0
+    assert cli("prompt", small_task).exit_code == 0
 
 
 def test_a_run_and_its_trial(cli: Cli, raced: Path) -> None:
