@@ -30,7 +30,7 @@ test: setup
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 
 test-all: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=all
 
 check: $(STAMP)
 	$(BIN)/ruff check .

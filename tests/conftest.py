@@ -14,6 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("all", max_examples=200, deadline=None)
+settings.load_profile("quick")  # `make test-all` says --hypothesis-profile=all
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: several threads in each would wait for one another
     os.environ["OMP_NUM_THREADS"] = "1"

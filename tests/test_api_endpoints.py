@@ -91,6 +91,7 @@ def test_the_key_is_in_nothing_that_is_written(run: Any, server: Any, place: Pat
     assert KEY not in result.output and KEY not in repr(run) and server.headers[0]["authorization"].endswith(KEY)
 
 
+@pytest.mark.slow
 def test_a_second_race_asks_little_again_and_costs_the_same_on_paper(run: Any, server: Any, place: Path) -> None:
     server.asked.clear()
     again = tuningfork.compare(place / "task.yaml", runs=place / "runs", plan=run.folder)

@@ -292,6 +292,7 @@ def test_all_equal_goes_to_the_cheapest_and_claims_nothing(log: Log) -> None:
     assert all(c["difference"] == 0 and c["p_adjusted"] == 1 for c in verdict.comparisons)
 
 
+@pytest.mark.slow
 def test_equals_are_seldom_told_apart_though_the_best_is_picked_by_looking(tmp_path: Path) -> None:
     rng, claims = random.Random(0), 0
     for number in range(40):

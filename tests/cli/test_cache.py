@@ -42,6 +42,7 @@ def counts(runs: Path) -> list[tuple[int, int]]:
     return [(c.get("asked", 0), c.get("found", 0)) for c in (log.of(Ended)[-1].cache for log in logs)]
 
 
+@pytest.mark.slow
 def test_compare_twice_and_without(cli: Cli, small_task: Path, tmp_path: Path) -> None:
     first = cli("compare", small_task, "--runs", "runs/a")
     again = cli("compare", small_task, "--runs", "runs/b", "--plan", next((tmp_path / "runs" / "a").iterdir()))
@@ -64,6 +65,7 @@ def test_off_means_no_file(small_task: Path, tmp_path: Path, monkeypatch: pytest
     assert run.log.of(Ended)[0].cache == {} and not answers_file().exists()
 
 
+@pytest.mark.slow
 def test_resuming_can_do_without_it_too(cli: Cli, small_task: Path, tmp_path: Path) -> None:
     def stop(event: Any) -> None:
         if event.type == "measured":
@@ -89,6 +91,7 @@ def test_a_setting_that_can_not_be_read(cli: Cli, small_task: Path, monkeypatch:
     assert list(Path("runs").iterdir()) == [], "no empty run is left"
 
 
+@pytest.mark.slow
 def test_the_doctor_looks_at_it_and_empties_it(
     cli: Cli, small_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

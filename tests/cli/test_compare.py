@@ -70,6 +70,7 @@ def test_a_gate(cli: Cli, small_task: Path, gate: str, code: int) -> None:
     assert ("Gate not met" in result.stderr) == (code == 3)
 
 
+@pytest.mark.slow
 def test_the_same_plan_gives_the_same_verdict(cli: Cli, small_task: Path) -> None:
     first = last_json(cli("compare", small_task, "--json").stdout)
     again = last_json(cli("compare", small_task, "--json", "--plan", first["run"]).stdout)
@@ -160,6 +161,7 @@ STUBBORN_LORA = SLOW_LORA.replace(
 )
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once(cli: Cli, small_task: Path) -> None:
     """Also where something on the way swallows the first one."""
     process = subprocess.Popen([sys.executable, "-c", STUBBORN_LORA, "compare", "task.yaml"], stdout=subprocess.DEVNULL)

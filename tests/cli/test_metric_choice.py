@@ -69,7 +69,13 @@ def test_a_function_of_the_users_is_raced_and_not_needed_again(make: Any, tmp_pa
     assert {row.score for row in run.log.rows} == {0.0, 10.0}
 
 
-@pytest.mark.parametrize("metric", ["mcc", "balanced_accuracy", "log_loss", "perplexity", "brier", "ece"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "ece",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("mcc", "balanced_accuracy", "log_loss", "brier")),
+    ],
+)
 def test_metrics_of_labels_decide_a_race(make: Any, tmp_path: Path, metric: str) -> None:
     run = tuningfork.compare(make.task(tmp_path, metric=metric, **QUICK), runs=tmp_path / "runs")
     board = run.leaderboard().set_index("candidate")

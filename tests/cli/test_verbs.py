@@ -255,6 +255,7 @@ def looks(result: Any) -> dict[str, dict[str, str]]:
     return {look["what"]: look for look in json.loads(result.stdout.splitlines()[-1])}
 
 
+@pytest.mark.slow
 def test_doctor_of_a_machine_that_can_fetch(doctor: Callable[..., Any], tmp_path: Path) -> None:
     result = doctor("one index has it not", object())
     found = looks(result)
@@ -271,6 +272,7 @@ def test_doctor_without_index_and_models(doctor: Callable[..., Any]) -> None:
     assert "PIP_INDEX_URL" in found["index"]["todo"] and "PIP_INDEX_URL" in result.stdout.splitlines()[-2]
 
 
+@pytest.mark.slow
 def test_doctor_without_index_but_with_models(doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from tuningfork.models import bundled
 

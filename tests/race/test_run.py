@@ -434,6 +434,7 @@ def test_killed_again_and_again(track: Tracks) -> None:
     assert here.timeless(log) == wanted and here.tunes <= whole.tunes * 2
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_dropping(track: Tracks) -> None:
     """Several are sent out after the same block; on what those who went on had answered nothing depends."""
 
