@@ -59,6 +59,8 @@ class Calibrate:
             return yes_no.matched(one, bench, self.inputs)
         if self.how == "contextual":
             return replace(one, calibration=_without_content(one, bench))
+        if fitted := _fitted_before(one, bench.mine):
+            return replace(one, calibration=fitted)
         others = unshown(one, bench.train)
         sample = Random(f"calibrate {bench.seed}").sample(others, min(self.inputs, len(others)))
         if self.how == "auto":
@@ -69,6 +71,15 @@ class Calibrate:
         if self.how == "auto":
             return replace(one, calibration=_best(one, bench, rows))
         return replace(one, calibration=batch(rows) if self.how == "batch" else vector(rows, one.labels))
+
+
+def _fitted_before(one: Single, mine: Candidate | None) -> Calibration | None:
+    """That of an earlier rung, where the same weights are asked in the same words: what they prefer has not changed,
+    and reading it off again costs as much as the first time."""
+    if not isinstance(mine, Single) or mine.adapter is not None or one.adapter is not None:
+        return None
+    same = (mine.prompt, mine.words, mine.model) == (one.prompt, one.words, one.model)
+    return mine.calibration if same and bool(mine.shots) == bool(one.shots) else None
 
 
 def _best(one: Single, bench: Bench, rows: Sequence[Row]) -> Calibration | None:

@@ -23,7 +23,7 @@ from .plan import Trial
 from .state import Race, Take
 
 FEWEST_TEST_ITEMS = 50
-TEST_UNTIL, PROBE_UNTIL = 0.8, 0.93
+TEST_UNTIL, PROBE_UNTIL = 0.85, 0.93
 """Of the budget on the wall: the test should be done by the first, and no probe but the first is begun after the
 second."""
 TEST_BLOCKS = 8
@@ -89,12 +89,17 @@ def _fits(it: Race, trial: Trial) -> bool:
     cost = _cost_of_a_seed(it, trial)
     if it.plan.usd is not None and trial.model in it.plan.prices:
         return False  # what it would cost is better spent on more test items
-    if not it.is_small(cost) and it.standing.planned + cost > it.plan.seconds:
+    if not it.is_small(cost) and (_was_cut(it) or it.standing.planned + cost > it.plan.seconds):
         return False
     if it.spent_share >= LAST_BEGIN:
         it.standing.note("By the clock there was no time to run finalists under all further seeds of the plan.")
         return False
     return True
+
+
+def _was_cut(it: Race) -> bool:
+    """Whether not all test items fitted: then time is better spent on these."""
+    return (it.standing.test_items or 0) < len(it.split.test)
 
 
 def _cost_of_a_seed(it: Race, trial: Trial) -> float:
