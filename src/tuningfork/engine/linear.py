@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
+from .memory import page_out
 from .weights import Weights
 
 Change = Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
@@ -60,6 +61,7 @@ class Linear(torch.nn.Module):
         """Lay the weights down packed. What stands in their place has a shape and nothing in it: reading it fails."""
         if isinstance(self.base, torch.nn.Linear):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(self.base.weight.data)
+            page_out(self.base.weight)
             self._set(torch.empty_like(self.base.weight, device="meta"))
 
     def unpack(self) -> None:

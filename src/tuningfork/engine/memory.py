@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
+PAGE_OUT = 21
+"""Linux's MADV_PAGEOUT."""
 UNKNOWN = 1 << 33
 """What is taken to be free where the system does not say: 8 GiB."""
 
@@ -46,3 +49,14 @@ def give_back() -> None:
     """Let the system have what was freed: glibc keeps it, in pieces too small for the next large thing."""
     with suppress(OSError, AttributeError):  # another C library has no such call
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def page_out(tensor: torch.Tensor) -> None:
+    """Let the system have the pages of a tensor that lies in a mapped file and will hardly be read again; if it is, they
+    come back from the file. Nothing is lost either way: memory of other kinds stays as it is."""
+    page = mmap.PAGESIZE
+    begin = -(-tensor.data_ptr() // page) * page
+    length = (tensor.data_ptr() + tensor.nbytes) // page * page - begin
+    if length > 0 and sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(length), PAGE_OUT)

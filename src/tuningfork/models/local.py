@@ -49,6 +49,8 @@ class LocalModel:
         # Scoring 7,223 tokens on 2 quiet cores took 5.4 s without, 4.3 s with this; embedding beside two busy processes
         # 6.6 s without and 6.9 s with this.
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+        # a pass has another length each time, and a compiled product for each of 1,024 lengths is hundreds of MiB
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
         from ..engine.device import choose
         from ..engine.identity import tokenizer_of
         from ..engine.opening import load
