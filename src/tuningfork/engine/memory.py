@@ -52,8 +52,8 @@ def give_back() -> None:
 
 
 def page_out(tensor: torch.Tensor) -> None:
-    """Let the system have the pages of a tensor that lies in a mapped file and will hardly be read again; if it is, they
-    come back from the file. Nothing is lost either way: memory of other kinds stays as it is."""
+    """Let the system have the pages of a tensor that lies in a mapped file and will hardly be read again; if it is,
+    they come back from the file. Nothing is lost either way: memory of other kinds stays as it is."""
     page = mmap.PAGESIZE
     begin = -(-tensor.data_ptr() // page) * page
     length = (tensor.data_ptr() + tensor.nbytes) // page * page - begin
