@@ -257,14 +257,15 @@ def test_skill_and_days_and_what_was_not_measured(log: Log) -> None:
     assert "Not judged, because it was not measured everywhere: memory_gib." in found["sentence"]
 
 
-def test_the_sentence_of_the_verdict_does_not_hide_a_broken_limit(log: Log) -> None:
+def test_what_breaks_a_limit_that_only_the_log_can_judge_is_not_recommended(log: Log) -> None:
     from tuningfork.decide import decide
 
     log.task = {"limits": {"skill": "none"}}
     verdict = decide(log.write({"lora@m": Trial(some(300, 280)), "zero_shot@m": Trial(some(300, 180, 1))}))
-    assert verdict.recommended == "lora@m"
-    assert "But it breaks skill none (it takes somebody who can serve and re-tune a model)." in verdict.sentence
-    assert "zero_shot@m keeps to all limits" in verdict.sentence
+    assert (verdict.best, verdict.recommended) == ("lora@m", "zero_shot@m")
+    assert "skill none (it takes somebody who can serve and re-tune a model)" in verdict.sentence
+    rows = {row["candidate"]: row["feasible"] for row in verdict.to_dict()["leaderboard"]}
+    assert rows == {"lora@m": False, "zero_shot@m": True}
 
 
 # the advice, and its judgement

@@ -9,7 +9,7 @@ from typing import Any
 from ..log import Born, Ended, Measured, Rung, RunLog, TestOpened, Twins
 from ..stats.intervals import Interval
 from . import sentences
-from .answers import answers
+from .answers import answers, limits
 from .entries import Entry, entries
 from .results import Results, rounded
 from .rule import MOST_FAILED, Case
@@ -19,7 +19,7 @@ from .verdict import Verdict
 def decide(log: RunLog) -> Verdict:
     """The verdict of a run, from its log alone. Raises UnknownName when the metric that decides is no mean of items and
     is not installed here."""
-    case = Case(log, entries(log), Results.read(log, "dev"), Results.read(log, "test"))
+    case = Case(log, entries(log), Results.read(log, "dev"), Results.read(log, "test"), limits.broken)
     scale = case.claim.scale
     detectable = case.detectable
     return Verdict(
@@ -73,7 +73,7 @@ def _leaderboard(case: Case) -> list[dict[str, Any]]:
 def _row(case: Case, entry: Entry, dev: Interval | None, test: Interval | None) -> dict[str, Any]:
     where = case.test if entry.trial in case.test.rows else case.dev
     failed, asked = where.failed(entry.trial), len(where.rows.get(entry.trial, {}))
-    why = [entry.why, *(f"Breaks the limit {limit}." for limit in entry.broken)]
+    why = [entry.why, *(f"Breaks the limit {limit}." for limit in case.broken(entry.trial))]
     if failed > MOST_FAILED * asked:
         why.append(f"Failed on {failed} of {asked} {where.split} items, too many to be recommended.")
         why.append(_first_failure(where, entry.trial))
@@ -93,7 +93,7 @@ def _row(case: Case, entry: Entry, dev: Interval | None, test: Interval | None) 
         "usd_per_1k": entry.usd_per_1k,
         "bytes": entry.bytes,
         "probes": entry.probes,
-        "feasible": not entry.broken,
+        "feasible": not case.broken(entry.trial),
         "status": entry.status,
         "why": _joined(why),
     }

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ..metrics import Total
 
 
+FEW_FAILED = 0.05
+
+
 @dataclass(frozen=True)
 class Scale:
     """The metric that decides: its name, its range, and which way is better."""
@@ -88,7 +91,7 @@ class Results:
             first, *more = ({i: found[i] for i in items if i in found} for found in by_seed)
             if first:
                 rows[trial] = first
-                again[trial] = [other for other in more if other.keys() == first.keys()]
+                again[trial] = [other for other in more if other.keys() == first.keys() and _reliable(other)]
         folds = int(log.started.plan.get("folds") or 0) if split == "test" else 0
         task, scale = log.started.task, scale_of(log)
         grades = read_grades(log.folder, scale.low, scale.high)
@@ -174,9 +177,9 @@ class Results:
         if not items:
             return None
         better, worse = (a, b) if self.scale.higher_is_better else (b, a)
-        if self.people:
-            return self._corrected_difference(better, worse, items)
-        found = self._of_items(better, worse, items)
+        found = (
+            self._corrected_difference(better, worse, items) if self.people else self._of_items(better, worse, items)
+        )
         span = self.scale.high - self.scale.low
         ends = self._crossed(found.value, Ends(found.low, found.high, found.p), [a, b], items, (-span, span))
         return Difference(found.value, ends.low, ends.high, ends.p, found.n, found.discordance)
@@ -203,10 +206,10 @@ class Results:
         items = self.answered(trial)
         if not items:
             return None
-        if self.people:
-            return self._corrected(trial, items).interval
         bounds, clusters = (self.scale.low, self.scale.high), self._clusters(items)
-        if self.total is None:
+        if self.people:
+            found = self._corrected(trial, items).interval
+        elif self.total is None:
             found = mean_interval(self._scores(trial, items), clusters, bounds=bounds)
         else:
             found = total_interval(self._statistic(trial, items), len(items), clusters, bounds=bounds)
@@ -282,3 +285,9 @@ class Results:
 def rounded(number: float) -> float:
     """Six places: enough for any reader, and the same on every machine."""
     return round(float(number), 6)
+
+
+def _reliable(rows: Mapping[str, Row]) -> bool:
+    """Whether a further seed answered nearly all items. One that did not would leave the others to be compared on what
+    it happened to answer."""
+    return sum(row.score is None for row in rows.values()) <= FEW_FAILED * len(rows)

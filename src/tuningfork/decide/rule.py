@@ -12,7 +12,7 @@ for "best beats them all". Five equal finalists, tested on 300 items, give some 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,14 +55,20 @@ class Comparison:
         return {"a": self.a, "b": self.b, **{name: rounded(number) for name, number in numbers.items()}, **rest}
 
 
+def _nothing_more(case: Case, trial: str) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Case:
-    """All that the rule looks at, and what follows from it."""
+    """All that the rule looks at, and what follows from it. `beyond` says which limits a trial breaks that its entry
+    can't tell: `answers.limits.broken`."""
 
     log: RunLog
     entries: Mapping[str, Entry]
     dev: Results
     test: Results
+    beyond: Callable[[Case, str], Sequence[str]] = _nothing_more
 
     @cached_property
     def claim(self) -> Results:
@@ -145,8 +151,16 @@ class Case:
     @cached_property
     def recommended(self) -> str | None:
         """The cheapest that is good enough and within the limits; else the best that is within them; else None."""
-        able = [t for t in self.shown_good_enough if not self.entries[t].broken]
-        return next(iter([*able, *(t for t in self.ranked if not self.entries[t].broken)]), None)
+        able = [t for t in self.shown_good_enough if not self.broken(t)]
+        return next(iter([*able, *(t for t in self.ranked if not self.broken(t))]), None)
+
+    def broken(self, trial: str) -> tuple[str, ...]:
+        """The limits that it does not meet, and by how much: those of its entry, and those that only the whole log can
+        judge (quality, days, skill, what a request costs on hardware of one's own)."""
+        own = self.entries[trial].broken
+        known = {said.split(" ")[0] for said in own}
+        more = self.beyond(self, trial) if trial in self.ranked else ()
+        return (*own, *(said for said in more if said.split(" ")[0] not in known))
 
     @cached_property
     def cheaper(self) -> list[Comparison]:
@@ -155,7 +169,7 @@ class Case:
         if self.recommended is None:
             return []
         limit = self.entries[self.recommended].cheapness
-        found = [c for c in self.comparisons if self.entries[c.b].cost > 0 and not self.entries[c.b].broken]
+        found = [c for c in self.comparisons if self.entries[c.b].cost > 0 and not self.broken(c.b)]
         left = [c for c in found if c.b not in self.shown_good_enough and self.entries[c.b].cheapness < limit]
         return sorted(left, key=lambda c: self.entries[c.b].cheapness)
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..log import Ended, TestOpened
-from .answers.limits import broken
 from .words import (
     better_worse,
     count,
     enumerated,
     gap,
-    interval,
     measured,
     of_range,
     size,
@@ -31,7 +29,7 @@ LARGE = 1e9
 
 def sentence(case: Case) -> str:
     """What to do, on what evidence, and how sure that is."""
-    return " ".join(filter(None, [_claim(case), _beyond(case), _where(case)]))
+    return " ".join(filter(None, [_claim(case), _where(case)]))
 
 
 def scope(case: Case) -> str:
@@ -63,7 +61,7 @@ def _claim(case: Case) -> str:
         return f"{said} Nothing can be recommended."
     best = f"{case.best}: {measured(case, case.best)}"
     if case.recommended is None:
-        broken = enumerated([f"{t} breaks {case.entries[t].broken[0]}" for t in case.ranked[:3]])
+        broken = enumerated([f"{t} breaks {case.broken(t)[0]}" for t in case.ranked[:3]])
         return f"No candidate meets the limits: {broken}. Without them, the best is {best}."
     if not case.comparisons:
         return f"There was nothing to compare with: the only candidate that was measured is {best}."
@@ -71,15 +69,6 @@ def _claim(case: Case) -> str:
     if case.outcome == "none" and floor is not None:
         return _not_over(case, floor)
     return f"Use {case.recommended}: {measured(case, case.recommended)}{_evidence(case)}"
-
-
-def _beyond(case: Case) -> str:
-    """What the recommended one breaks of the limits that the race itself does not check: see `answers.limits`."""
-    if case.recommended is None or not (breaks := broken(case, case.recommended)):
-        return ""
-    able = next((t for t in case.ranked if not broken(case, t)), None)
-    else_ = f"{able} keeps to all limits: {interval(case, able)}." if able else "None keeps to all limits."
-    return f"But it breaks {enumerated(breaks)}. {else_}"
 
 
 def _nothing(case: Case) -> str:
@@ -103,7 +92,7 @@ def _not_over(case: Case, floor: str) -> str:
 def _evidence(case: Case) -> str:
     """Why the recommended one, in the second half of a sentence."""
     assert case.best is not None and case.recommended is not None
-    broken, best = case.entries[case.best].broken, f"{case.best} ({value(case, case.best)})"
+    broken, best = case.broken(case.best), f"{case.best} ({value(case, case.best)})"
     if case.recommended != case.best and case.recommended in case.shown_good_enough:
         within = f", the cheapest shown to be within {gap(case, case.tolerance)} of the best, {best}"
         return f"{within}, which breaks the limit {broken[0]}." if broken else f"{within}."

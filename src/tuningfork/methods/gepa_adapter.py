@@ -36,6 +36,9 @@ def helper_of(name: str, bench: Bench) -> Model:
         from ..models import open_model
 
         found = open_model(name)
+        price = getattr(found, "price", None)
+        if price is not None and (price.read or price.write):
+            raise MethodError(f"{name} costs money. Name it under `models:` too, so that what it costs is counted.")
     if "generate" not in found.capabilities:
         raise MethodError(f"{name} can't generate, so it can't rewrite an instruction. Name a helper that can.")
     return found
@@ -57,10 +60,10 @@ class Writer:
         self.asked += 1
         request = GenerateRequest(Prompt((Message("user", text),)), max_tokens=self.max_tokens)
         (answer,) = self.model.generate([request])
+        self.usage += answer.usage
         if not isinstance(answer, Answer):
             self.failure = f"The helper could not write: {answer.message}"
             raise MethodError(self.failure)
-        self.usage += answer.usage
         return answer.text
 
 

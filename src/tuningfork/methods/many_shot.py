@@ -70,7 +70,7 @@ class ManyShot:
         while True:
             prompt = self._drawn(one, bench, each, 0)
             (answer,) = predict(prompt, bench.models, [question])
-            if answer.failure is None:
+            if answer.failure is None or answer.failure.kind != "too_long":
                 return each
             if each == 1:
                 raise MethodError(f"Not even one example a label fits into a prompt: {answer.failure.message}")

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import ClassVar
 
-from ..candidate import Candidate, Decoding, Prediction, Single, Steps
+from ..candidate import Candidate, Decoding, Nearest, Prediction, Single, Steps
 from ..errors import BudgetSpent, MethodError
 from ..method import Bench, Family, Need, single
 from ..model import Capability
 from ..predict import predict
 from ..task import Example, Kind
+from .draws import unshown
 from .steps import Ask, chained, free, said_first, shown_too
 from .zero_shot import asking
 
@@ -44,7 +45,7 @@ class Reasoning:
         one = single(start, self.name)
         made = reasoned(one, bench, self.max_tokens)
         if self.probe and bench.mine is None:
-            check_worth(bench, asking(one, bench, one.shots), made, (*bench.hold, *bench.train)[: self.items])
+            check_worth(bench, asking(one, bench, one.shots), made, (*bench.hold, *fair(one, bench))[: self.items])
         return made
 
 
@@ -53,6 +54,11 @@ def reasoned(one: Single, bench: Bench, max_tokens: int) -> Steps:
     name = free("reasoning", bench.task)
     think = Ask(name, said_first(bench.task, THINK), Decoding(max_tokens=max_tokens))
     return chained(one, bench, [think, Ask("answer", shown_too(one, bench, name, "Reasoning"), Decoding())])
+
+
+def fair(one: Single, bench: Bench) -> list[Example]:
+    """The train examples that a prompt does not show: off those it shows, the answer is read."""
+    return [] if isinstance(one.shots, Nearest) else unshown(one, bench.train)
 
 
 def check_worth(bench: Bench, plain: Single, made: Candidate, examples: Sequence[Example]) -> None:

@@ -20,7 +20,7 @@ from ..model import Capability
 from ..task import Example, Kind
 from .distil import told
 from .draws import example_shot, length
-from .reasoning import check_worth, reasoned
+from .reasoning import check_worth, fair, reasoned
 from .steps import keeping
 from .zero_shot import asking
 
@@ -58,7 +58,7 @@ class ReasoningShots:
         best = bench.pick([*made, bare]) if bench.hold else made[0]
         if self.probe:
             used = {example.id for thoughts in drawn for example, _ in thoughts}
-            rest = (*bench.hold, *(example for example in bench.train if example.id not in used))
+            rest = (*bench.hold, *(example for example in fair(one, bench) if example.id not in used))
             check_worth(bench, asking(one, bench, one.shots), best, rest[: self.items])
         return best
 

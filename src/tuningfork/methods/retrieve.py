@@ -52,7 +52,9 @@ class Retrieve:
             raise MethodError("This task has no documents to look things up in. Name them under `data: documents:`.")
         if PASSAGES in bench.task.columns.input:
             raise MethodError(f"The task reads a column {PASSAGES!r}, where the passages would stand. Rename it.")
-        asked = replace(asking(one, bench, one.shots), prompt=_with_place(one.prompt or default_template(bench.task)))
+        if self.size < 1 or self.k < 1 or self.overlap < 0:
+            raise MethodError("retrieve needs a size and a k of at least 1, and an overlap of at least 0.")
+        asked = replace(asking(one, bench, one.shots), prompt=with_place(one.prompt or default_template(bench.task)))
         if isinstance(bench.mine, Single) and bench.mine.passages:
             return replace(asked, passages=bench.mine.passages)  # chosen on an earlier rung
         return self._chosen(asked, self._indexes(bench), bench)
@@ -99,7 +101,7 @@ def _embedded(
     return [passage for passage, _ in pairs], [values for _, values in pairs]
 
 
-def _with_place(template: Template) -> Template:
+def with_place(template: Template) -> Template:
     """The template with a place for the passages before what the user asks, where it has none."""
     if PASSAGES in columns_of(template):
         return template

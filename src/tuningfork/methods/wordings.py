@@ -90,6 +90,10 @@ def worded(start: Single, bench: Bench, wording: Wording) -> Single:
     """The start asked in this wording. Its demonstrations stay; where labels are spelt anew, so are they there."""
     words = _spelt(start.labels, wording.spelling)
     template = template_of(bench.task, wording, words, _read(bench))
+    if start.passages:
+        from .retrieve import with_place
+
+        template = with_place(template)
     return in_words_of(start, replace(start, prompt=template, words=words))
 
 

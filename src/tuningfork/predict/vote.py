@@ -41,9 +41,10 @@ def together(said: Sequence[Prediction], weights: Sequence[float], labels: Seque
     if any(p.nats is None or len(p.nats) != len(labels) for p, _ in votes):
         message = "A vote by probability needs the log-probability of every label, and a part gave none."
         return Prediction("", failure=Failure("no probabilities", message), usage=usage)
+    cited = tuple(dict.fromkeys(source for p, _ in votes for source in p.citations))
     total = sum(weight for _, weight in votes)
     means = [sum(w * math.exp(p.nats[i]) for p, w in votes if p.nats) / total for i in range(len(labels))]
-    return decided(labels, [math.log(max(mean, 1e-300)) for mean in means], usage)
+    return replace(decided(labels, [math.log(max(mean, 1e-300)) for mean in means], usage), citations=cited)
 
 
 def _most(votes: Sequence[tuple[Prediction, float]], usage: Usage) -> Prediction:

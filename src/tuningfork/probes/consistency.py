@@ -21,7 +21,7 @@ from ..candidate import Candidate, Nearest, Prediction, Single, changed_parts, p
 from ..metrics import Metric, value
 from ..model import Adapter, GenerateRequest, Model
 from ..predict import predict
-from ..predict.prompt import shot_of
+from ..predict.prompt import ASKED_LABEL, shot_of
 from ..predict.rewording import orderings, rewordings
 from ..predict.shots import without
 from ..task import Example
@@ -87,7 +87,9 @@ class Consistency:
 def _is_shown(candidate: Candidate, example: Example) -> bool:
     """Whether it is a fixed demonstration of some part: its answer would be read off."""
     fixed = (p.shots for p in parts_of(candidate) if isinstance(p, Single) and isinstance(p.shots, tuple))
-    return any(shot.inputs == shot_of(example.inputs, "").inputs for shots in fixed for shot in shots)
+    own = shot_of(example.inputs, "").inputs
+    shown = (tuple(pair for pair in shot.inputs if pair[0] != ASKED_LABEL) for shots in fixed for shot in shots)
+    return own in shown
 
 
 def _unshown(part: Candidate, examples: Sequence[Example]) -> Candidate:

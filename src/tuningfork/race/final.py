@@ -76,6 +76,8 @@ def _under_further_seeds(it: Race, finalists: Sequence[Trial], test: Sequence[Ex
     for seed in range(it.task.seed + 1, it.task.seed + it.plan.seeds):
         for trial in by_cost:
             take = Take("final", seed)
+            if trial.waits:
+                continue  # its parts are not all made anew under this seed, so it would be the same once more
             if not it.is_born(trial, take):
                 if _failed(it, trial) or not _fits(it, trial):
                     continue
@@ -168,9 +170,10 @@ def _probe(it: Race, trial: Trial) -> None:
         open_model = it.open_bare if getattr(probe, "takes_time", False) else it.open_model
         models = {model: _paid(it, model, open_model(model), meter) for model in it.capabilities}
         try:
-            values = probe(candidate, models, examples, it.metric)
+            values = probe(candidate, models, examples, it.metric_asking(meter))
         except Exception as error:  # a probe may be anybody's code, and no verdict hangs on one
-            it.standing.note(f"The probe {probe.name} could not measure {trial.name}: {error}")
+            cost = asdict(meter.usage) if meter.usage.usd else {}
+            it.standing.note(f"The probe {probe.name} could not measure {trial.name}: {error}", cost)
             continue
         cost = asdict(meter.usage) if meter.usage.usd else {}
         it.standing.write(Probed(trial.name, name, probe.name, dict(values), cost))

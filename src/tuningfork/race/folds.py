@@ -60,6 +60,8 @@ def _fits(it: Race, trial: Trial, repeat: int, number: int, rest: Sequence[Trial
     fold = _cost_of_a_fold(it, trial)
     left = it.plan.race_seconds - it.standing.planned
     if repeat:
+        if it.plan.usd is not None and trial.model in it.plan.prices:
+            return False
         if it.spent_share >= LAST_BEGIN:
             it.standing.note("By the clock there was no time to take all folds again.")
             return False

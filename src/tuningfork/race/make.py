@@ -104,7 +104,7 @@ def _bench(it: Race, trial: Trial, take: Take, lesson: Lesson, meter: Meter) -> 
         rung=1 if take.stage == "final" else 0,
         unlabelled=it.split.unlabelled,
         documents=it.split.documents,
-        known=_known(it, take),
+        known=_known(it, take, trial.name),
         mine=_mine(it, trial) if take.stage == "final" else None,
         capabilities=it.capabilities,
         spent=lambda: meter.spent_seconds,
@@ -119,12 +119,14 @@ def _mine(it: Race, trial: Trial) -> Candidate | None:
     )
 
 
-def _known(it: Race, take: Take) -> tuple[Known, ...]:
+def _known(it: Race, take: Take, own: str) -> tuple[Known, ...]:
     """Candidates that this making may start from, best dev mean first; ties in order of birth. Where there are folds,
     those of the same take, which saw no more than it does: how they answered the items is not for them to know. Of one
     that was adapted again for the final, the newest, with the value of the earlier one."""
     found = []
     for (name, other), born in list(it.standing.takes.items()):
+        if name == own and take.seed != it.task.seed:
+            continue  # its own candidate of another seed is no teacher
         candidate = it.standing.candidate(name, other)
         scores = it.standing.scores.get((name, born.candidate, "dev"), {}).values()
         answered = [score for score in scores if score is not None]

@@ -69,7 +69,7 @@ def _ends(
     detail: str = "",
 ) -> None:
     """A trial goes no further; under a further seed only that seed does not count."""
-    if isinstance(take, Take) and take.stage == "final" and take.seed != it.task.seed:
+    if isinstance(take, Take) and take.seed != it.task.seed:
         it.standing.note(f"{trial.name} under seed {take.seed}: {why}", usage)
     else:
         it.leave(trial, status, why, detail=detail, usage=usage)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import ModelError, TaskError
 from ..model import EmbedRequest, Failure, GenerateRequest, Model, ScoreRequest, Usage
+from ..predict.each import YES_NO, question
 from ..predict.prompt import default_template, plain_input, render, words_of
 from ..price import MILLION, Price
 from ..task import Budget, Example, Task
@@ -78,7 +79,9 @@ def _questions(
     can = model.capabilities
     if "generate" not in can and "score" not in can:
         return model.embed, [EmbedRequest(plain_input(e.inputs)) for e in examples]
-    prompts = [render(default_template(task), e.inputs) for e in examples]
+    each, words = task.kind == "multilabel", words_of(task.labels)
+    asked = [question(e.inputs, words[0]) if each else e.inputs for e in examples]
+    prompts = [render(default_template(task), inputs) for inputs in asked]
     if task.labels and "score" in can:
-        return model.score, [ScoreRequest(prompt, words_of(task.labels)) for prompt in prompts]
+        return model.score, [ScoreRequest(prompt, YES_NO if each else words) for prompt in prompts]
     return model.generate, [GenerateRequest(prompt, max_tokens=ANSWER_TOKENS) for prompt in prompts]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..candidate import Candidate, Single
@@ -225,6 +225,20 @@ def make(
         prices=prices,
         usd=paid.limit_usd(task.budget, prices, rates, seconds),
         probe_usd=probe_usd,
+    )
+
+
+def of_split(plan: Plan, split: Split) -> Plan:
+    """The plan for these items, where the race that it was made for had others."""
+    folds = len(split.folds[0]) if split.folds else 0
+    if (plan.folds, plan.dev_items, plan.test_items) == (folds, len(split.dev), len(split.test)):
+        return plan
+    return replace(
+        plan,
+        folds=folds,
+        dev_items=len(split.dev),
+        test_items=len(split.test),
+        detectable=_detectable(len(split.test), split.folds),
     )
 
 

@@ -77,7 +77,7 @@ def race(
         standing = Standing(LogWriter(folder), watch)
         judges = _judges(metrics)
         if plan:
-            plan = _again(_priced_now(plan, bare), task, running, skipped, judges)
+            plan = _again(_priced_now(plan, bare), task, split, running, skipped, judges)
         else:
             plan = plan_.make(task, split, running, skipped, bare, doing, judges)
     on_plan(plan)
@@ -150,7 +150,9 @@ def _priced_now(plan: Plan, open_model: OpenModel) -> Plan:
     return replace(plan, prices=prices_of({name: open_model(name) for name in plan.prices}))
 
 
-def _again(plan: Plan, task: Task, running: Sequence[Trial], skipped: Mapping[str, str], judges: Sequence[str]) -> Plan:
+def _again(
+    plan: Plan, task: Task, split: Split, running: Sequence[Trial], skipped: Mapping[str, str], judges: Sequence[str]
+) -> Plan:
     """An earlier plan for the trials of this race. Raises DataError when it has no rates for one of their models."""
     unknown = sorted({*judges, *(trial.model for trial in running if trial.model)} - set(plan.rates))
     if unknown:
@@ -160,7 +162,8 @@ def _again(plan: Plan, task: Task, running: Sequence[Trial], skipped: Mapping[st
         )
     usd = plan.usd if task.budget.usd is None else task.budget.usd
     names = tuple(trial.name for trial in running)
-    return replace(plan, trials=names, skipped=dict(skipped), usd=usd, probe_usd=0.0)
+    plan = replace(plan, trials=names, skipped=dict(skipped), usd=usd, probe_usd=0.0)
+    return plan_.of_split(plan, split)
 
 
 def _start(it: Race, task_data: Mapping[str, Any]) -> None:

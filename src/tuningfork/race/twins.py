@@ -41,7 +41,12 @@ def _taken(it: Race, trial: Trial) -> bool:
     if min(len(half.train) for half in halves) < FEWEST:
         return False
     one, other = (taught(it, trial, Take("race", seed), 0.5, half) for seed, half in zip(seeds, halves, strict=True))
-    if one is None or other is None or identity(one.candidate) == identity(other.candidate):
+    if one is None or other is None:
+        return False
+    if identity(one.candidate) == identity(other.candidate):
+        it.standing.note(
+            f"{trial.name} is the same whichever half of train it learns from.", added(one.usage, other.usage)
+        )
         return False
     pairs = [(a, b) for a, b in zip(one.scores, other.scores, strict=True) if a is not None and b is not None]
     if not pairs:

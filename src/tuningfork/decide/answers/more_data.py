@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...log import Rung
 from ...stats.curves import Forecast, advantage, crossover, forecast
+from ...stats.intervals import Interval, mean_interval
 from ..results import rounded
 from ..words import about, number
 from .adapting import labels_in
@@ -45,10 +46,17 @@ def _points(case: Case, trial: str) -> Points:
     """(examples, value with higher better), also the whole of train, where the race measured that on dev."""
     sign = case.claim.scale.sign
     points = [(e.examples, sign * e.value) for e in case.log.of(Rung) if e.trial == trial]
-    born, whole = case.log.born(trial, "race"), case.dev.interval(trial)
+    born, whole = case.log.born(trial, "race"), _on_dev(case, trial)
     if born and whole:
         points.append((born.examples_used, sign * whole.value))
     return sorted(points)
+
+
+def _on_dev(case: Case, trial: str) -> Interval | None:
+    """The mean of a trial's item scores on dev: what rungs are, also where the metric is no mean of items."""
+    scores = [row.score for row in case.dev.rows.get(trial, {}).values() if row.score is not None]
+    scale = case.claim.scale
+    return mean_interval(scores, bounds=(min([scale.low, *scores]), max([scale.high, *scores]))) if scores else None
 
 
 def _bounds(case: Case) -> tuple[float, float]:
@@ -58,7 +66,7 @@ def _bounds(case: Case) -> tuple[float, float]:
 
 def _error(case: Case, trial: str) -> float:
     """Standard error that a value has from the dev items."""
-    found = case.dev.interval(trial)
+    found = _on_dev(case, trial)
     return (found.high - found.low) / 3.92 if found else 0.0
 
 
@@ -121,7 +129,7 @@ def _worth(case: Case, prompt: str, curve: Points | None, tuned: Points) -> dict
     if curve:
         examples = advantage(curve, tuned)
         return None if examples is None else {"examples": rounded(examples), "low": None, "high": None}
-    whole, used = case.dev.interval(prompt), labels_in(case, prompt)
+    whole, used = _on_dev(case, prompt), labels_in(case, prompt)
     if whole is None:
         return None
     sign = case.claim.scale.sign

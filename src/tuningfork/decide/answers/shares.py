@@ -60,7 +60,7 @@ def confusion(case: Case, trial: str) -> list[dict[str, Any]]:
     pairs = Counter(
         (str(case.claim.items[item].get("target")), row.answer)
         for item, row in case.claim.rows[trial].items()
-        if row.score is not None and not _right(case, row)
+        if row.score is not None and row.answer != str(case.claim.items[item].get("target"))
     )
     return [{"wanted": w, "said": s, "items": n} for (w, s), n in pairs.most_common(MOST_CONFUSED)]
 

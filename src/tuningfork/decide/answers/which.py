@@ -30,7 +30,8 @@ def more_items(c: Comparison) -> int | None:
     """How many more items would show the difference, if it is as seen; None where none was seen."""
     if c.shown or abs(c.found.value) <= 1e-9:
         return None
-    return max(1, items_needed(c.found.value, c.found.discordance) - c.found.n)
+    more = items_needed(c.found.value, c.found.discordance) - c.found.n
+    return more if more > 0 else None  # then it is not the number of items that leaves it open
 
 
 def _sentence(case: Case, best: str) -> str:

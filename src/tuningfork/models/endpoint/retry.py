@@ -53,7 +53,7 @@ class Patience:
                 over = tries >= most or lost > ASKED_AGAIN or self.stop.is_set()
                 if fault.again == "never" or over or (fault.after or 0.0) > MOST_AFTER_SECONDS:
                     raise
-                if fault.after is None:
+                if not fault.after:  # 0 says no more than nothing: not to ask again at once, all together
                     self._wait(self._backoff(tries))
                 else:
                     self._hold_all(fault.after)
