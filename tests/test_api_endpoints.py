@@ -106,6 +106,7 @@ def test_predict_asks_by_the_prices_of_the_task(run: Any, server: Any) -> None:
     assert found.answer == "billing" and found.usage.usd > 0
 
 
+@pytest.mark.slow
 def test_where_labels_are_single_tokens_they_are_scored(
     make: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_data_that_can_not_be_raced_is_refused_in_words(cli: Cli, small_task: Pa
     assert result.exit_code == 2 and "sales" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_race_keeps_the_advice_and_judges_it(raced: Path) -> None:
     from tuningfork.runs import Run
 

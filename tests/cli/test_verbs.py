@@ -72,6 +72,7 @@ def test_check_says_what_stands_in_the_way(cli: Cli, small_task: Path, make: Any
 # report and export
 
 
+@pytest.mark.slow
 def test_report_writes_both_files_again_without_a_model(raced: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(raced, tmp_path / "run"))
     old = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
@@ -265,6 +266,7 @@ def test_doctor_of_a_machine_that_can_fetch(doctor: Callable[..., Any], tmp_path
     assert found["model"]["state"] == "warning" and "tuningfork models --fetch" in found["model"]["todo"]
 
 
+@pytest.mark.slow
 def test_doctor_without_index_and_models(doctor: Callable[..., Any]) -> None:
     result = doctor("the index gave no answer (timed out)")
     found = looks(result)

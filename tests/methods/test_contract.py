@@ -191,6 +191,12 @@ def shown(value: str) -> str:
 
 
 every_case = pytest.mark.parametrize(("spec", "kind", "model"), CASES, ids=shown)
+each_method = pytest.mark.parametrize(
+    ("spec", "kind", "model"),
+    [case if case[1] == "classification" else pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
+    ids=shown,
+)
+"""As `every_case`; other kinds of task than the most usual one wait for test-all."""
 
 
 def run(spec: str, kind: Kind, model: str, at: Bench) -> Candidate:
@@ -216,12 +222,12 @@ def test_it_gives_a_candidate_that_answers_and_can_be_kept(spec: str, kind: Kind
     assert kind == "generation" or said <= set(LABELS)
 
 
-@every_case
+@each_method
 def test_same_seed_same_result(spec: str, kind: Kind, model: str) -> None:
     assert identity(run(spec, kind, model, bench(kind))) == identity(run(spec, kind, model, bench(kind)))
 
 
-@every_case
+@each_method
 def test_nothing_it_was_given_is_changed(spec: str, kind: Kind, model: str) -> None:
     at = bench(kind)
     method = open_method(spec)
@@ -232,7 +238,7 @@ def test_nothing_it_was_given_is_changed(spec: str, kind: Kind, model: str) -> N
     assert dataclasses.is_dataclass(method) and type(method).__dataclass_params__.frozen  # type: ignore[attr-defined]
 
 
-@every_case
+@each_method
 @pytest.mark.parametrize("tokens", [0, 400, *(pytest.param(more, marks=pytest.mark.slow) for more in (60, 3000))])
 def test_it_never_passes_its_share(spec: str, kind: Kind, model: str, tokens: int) -> None:
     at = bench(kind, tokens)
@@ -246,7 +252,7 @@ def test_it_never_passes_its_share(spec: str, kind: Kind, model: str, tokens: in
         assert all(recipe.max_seconds <= 90 for recipe, *_ in metered.trained)  # type: ignore[attr-defined]
 
 
-@every_case
+@each_method
 @pytest.mark.parametrize(
     "fail_on", ["crashes", pytest.param("", marks=pytest.mark.slow)], ids=["some fail", "all fail"]
 )
@@ -260,7 +266,7 @@ def test_it_survives_a_model_that_fails(spec: str, kind: Kind, model: str, fail_
         assert len(list(predict(made, at.models, [e.inputs for e in examples(kind, 60, 3)]))) == 3
 
 
-@every_case
+@each_method
 def test_it_survives_almost_no_data(spec: str, kind: Kind, model: str) -> None:
     for train, hold in [((), ()), (examples(kind, 0, 1), ()), (examples(kind, 0, 4), examples(kind, 30, 1))]:
         try:
@@ -269,7 +275,7 @@ def test_it_survives_almost_no_data(spec: str, kind: Kind, model: str) -> None:
             assert str(error)
 
 
-@every_case
+@each_method
 def test_a_second_rung_goes_on_from_the_first(spec: str, kind: Kind, model: str) -> None:
     first = run(spec, kind, model, bench(kind))
     again = run(spec, kind, model, bench(kind, mine=first, rung=1))

@@ -55,6 +55,7 @@ def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
     assert len(re.findall("^```", text, re.MULTILINE)) == 2 * len(BLOCK.findall(text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", with_blocks("python"))
 def test_python_examples_run(page: Path, place: Path) -> None:
     names: dict[str, Any] = {"__name__": "docs"}
