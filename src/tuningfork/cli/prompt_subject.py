@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def _made(method: Method, task: Task, model: str | None) -> Subject:
     task, split = _examined(task)
     if model is not None and model not in task.models:
         task = task.with_(models=(model, *task.models))
-    can = {name: capabilities(name) for name in task.models}
+    can = {name: capabilities(name, task.prices) for name in task.models}
 
     def reason(name: str) -> str | None:
         return needs_met(method, task.kind, can[name], documents=task.data.documents is not None)
@@ -89,7 +90,7 @@ def _made(method: Method, task: Task, model: str | None) -> Subject:
         task=task,
         train=split.train,
         hold=(),
-        models=LazyModels(can, open_model),
+        models=LazyModels(can, partial(open_model, prices=task.prices)),
         metric=open_metric(task.metric),
         left=lambda: Share(PLENTY_TOKENS, 0, PLENTY_SECONDS),
         seed=task.seed,
@@ -114,7 +115,8 @@ def _subject(
     asked = tuple(part for part in parts_of(candidate) if isinstance(part, Single))
     if not asked:
         raise UserError(f"{name} asks no model, so there is no prompt to show.")
-    models = LazyModels({model: capabilities(model) for model in models_of(candidate)}, open_model)
+    can = {model: capabilities(model, task.prices) for model in models_of(candidate)}
+    models = LazyModels(can, partial(open_model, prices=task.prices))
     return Subject(name, asked, task, split, open_metric(task.metric), models, kept)
 
 

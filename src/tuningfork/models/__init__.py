@@ -83,16 +83,16 @@ def open_model(name: str, on_progress: Callable[[int, int], None] | None = None,
     return _local(name, folder)
 
 
-def capabilities(name: str) -> frozenset[Capability]:
+def capabilities(name: str, prices: Prices | None = None) -> frozenset[Capability]:
     """What a model can do, read from the menu or its config.json: no weights are opened, none are fetched. A model
-    behind an API is asked one question.
+    behind an API is asked one question; `prices` as in `open_model`.
 
     Raises like `open_model`.
     """
     if name in FAKES:
         return CAPABILITIES["encoder" if name == "fake-encoder" else "causal"]
     if is_endpoint(name):
-        with closing(open_endpoint(name)) as endpoint:
+        with closing(open_endpoint(name, prices)) as endpoint:
             return endpoint.capabilities
     entry = _entry_point(name)
     if entry is not None:
