@@ -15,7 +15,7 @@ from . import money
 from .adapt import LAST_BEGIN, adapt, adapt_again, race_share
 from .final import probe_all
 from .measure import measure
-from .plan import Trial
+from .plan import TUNE_SHARE, Trial
 from .state import Race, Take
 
 
@@ -67,7 +67,7 @@ def _fits(it: Race, trial: Trial, repeat: int, number: int, rest: Sequence[Trial
             return False
         return bool(number) or it.is_small(fold * folds) or fold * folds <= min(left, it.plan.seed_seconds)
     others = sum(t.trains for t in rest) if not trial.trains else 0
-    room = left / 2 if others else left
+    room = max(0.0, left - it.plan.race_seconds * TUNE_SHARE) if others else left
     if it.late:
         it.leave(trial, "paused", "The part of the budget that is for racing was used up before its turn.")
     elif number and fold * (folds - number) > room:
