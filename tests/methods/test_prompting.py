@@ -463,3 +463,18 @@ def test_an_unknown_way_to_calibrate_is_answered_with_the_ways() -> None:
     at = bench()
     with pytest.raises(MethodError, match=r"'platt'.*auto, batch, contextual or vector"):
         Calibrate("platt")(start(at), at)
+
+
+def test_without_hold_few_shot_takes_its_first_draw_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: Any) -> None:
+        raise AssertionError("it asked")
+
+    monkeypatch.setattr("tuningfork.models.fake.FakeModel.score", asked)
+    at = bench(3, 60, 12)
+    assert shots_of(FewShot()(start(at), replace(at, hold=())))
+
+
+def test_retrieve_refuses_pieces_of_no_length() -> None:
+    at = replace(bench(3, 10, 2), documents=bench(3, 10, 2).train)
+    with pytest.raises(MethodError, match="size and a k of at least 1"):
+        replace(open_method("retrieve"), size=0)(start(at), at)  # type: ignore[type-var]

@@ -72,3 +72,14 @@ def test_texts_share_what_words_they_share() -> None:
     alike = rows @ rows.T
     assert alike[0, 1] == pytest.approx(2 / math.sqrt(6)) and alike[0, 2] == 0 == alike[3].max()
     np.testing.assert_allclose(alike.diagonal()[:3], 1.0)
+
+
+def test_a_vote_keeps_the_sources_of_its_parts() -> None:
+    from dataclasses import replace
+
+    from tuningfork.candidate import Prediction
+    from tuningfork.predict.vote import together
+
+    said = [Prediction("a", (-0.1, -2.4), 0.9), Prediction("b", (-0.9, -0.5), 0.6)]
+    cited = [replace(one, citations=(source, "both")) for one, source in zip(said, ("x", "y"), strict=True)]
+    assert together(cited, (1.0, 1.0), LABELS, "probability").citations == ("x", "both", "y")

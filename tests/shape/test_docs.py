@@ -41,7 +41,7 @@ def place(tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
         return FakeModel(name, kind="encoder" if name == "minilm-l6" else "causal")
 
     monkeypatch.setattr(models, "open_model", open_model)
-    monkeypatch.setattr(models, "capabilities", lambda name: real_capabilities(fakes.get(name, name)))
+    monkeypatch.setattr(models, "capabilities", lambda name, *_: real_capabilities(fakes.get(name, name)))
     make.task(tmp_path, models=["smollm2-135m", "minilm-l6"], methods="auto")
     make.csv(tmp_path / "new.csv", [{"text": row["text"]} for row in make.rows(5)])
     monkeypatch.chdir(tmp_path)
