@@ -1,43 +1,17 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from tuningfork.errors import TaskError, UnknownName
-from tuningfork.methods import MENU, auto, open_method
+from tuningfork.methods import auto, open_method
 from tuningfork.methods.few_shot import FewShot
 from tuningfork.task import BUDGETS, Columns, Sources, Task
-
-HELPERS = {
-    "breeding",
-    "calibrations",
-    "choosing",
-    "contender",
-    "defaults",
-    "draws",
-    "gepa_adapter",
-    "headroom",
-    "one_vs_rest",
-    "partners",
-    "pool",
-    "search",
-    "tuning",
-    "wordings",
-    "yes_no",
-}
-"""Files that methods share, and the user's own."""
-ROOM = Path(sys.modules["tuningfork.methods"].__file__ or "").parent
 
 
 def task(kind: str) -> Task:
     return Task("t", kind, Sources("x"), Columns(("text",), "label"))  # type: ignore[arg-type]
-
-
-def test_every_file_is_on_the_menu_and_back() -> None:
-    files = {path.stem for path in ROOM.glob("*.py")} - {"__init__"} - HELPERS
-    assert files == set(MENU) == {open_method(name).name for name in MENU}
 
 
 def test_unknown_names_get_the_menu() -> None:

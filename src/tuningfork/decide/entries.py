@@ -154,7 +154,7 @@ def _limits(
     """The limits of the task that a candidate breaks, and those that can't be told."""
     broken: list[str] = []
     unchecked: list[str] = []
-    remote = [name for name in _models_of(born.data) if _is_remote(log, name)] if born else []
+    remote = [name for name in models_in(born.data) if is_remote(log, name)] if born else []
     function = born is not None and born.data.get("type") == "function"
     known = {
         "latency_ms_p95": probes.get("latency", {}).get("p95_ms"),
@@ -174,21 +174,21 @@ def _limits(
     return broken, unchecked
 
 
-def _is_remote(log: RunLog, model: str) -> bool:
+def is_remote(log: RunLog, model: str) -> bool:
     """Whether asking it sends what is asked to another machine: where it is stands in the log, or in its name."""
     about = (log.started.environment.get("models") or {}).get(model) or {}
     url = str(about.get("url") or model)
     return "://" in url and not LOCAL.search(url)
 
 
-def _models_of(data: Any) -> Iterator[str]:
+def models_in(data: Any) -> Iterator[str]:
     """Every model that a candidate's data names."""
     if isinstance(data, Mapping):
         for key, value in data.items():
             if key == "model" and isinstance(value, str):
                 yield value
             else:
-                yield from _models_of(value)
+                yield from models_in(value)
     elif isinstance(data, list | tuple):
         for value in data:
-            yield from _models_of(value)
+            yield from models_in(value)

@@ -41,7 +41,8 @@ class Ensemble:
         ways = self._ways(one, bench)
         try:
             said = heard(bench, ways)
-        except MethodError:  # nothing to choose by: the start stays, as in `bench.pick`
+        except MethodError as error:  # nothing to choose by: the start stays, as in `bench.pick`
+            bench.note("ensemble.stopped", str(error))
             return ways[0]
         by = voting(said, one.labels)
         chosen = forward(bench, said, one.labels, by, self.most)

@@ -56,7 +56,7 @@ class FewShot:
         if not one.exclusive:
             return bench.pick(self._of_each_label(one, bench))
         drawn = drawn_prompts(one, bench, self._sizes(one, bench), self.draws if bench.hold else 1, self.characters)
-        if not self.train_too or not bench.hold:
+        if not self.train_too:
             return bench.pick(drawn)
         return best_draw(self.name, bench, drawn, self.orders)
 

@@ -18,7 +18,7 @@ from ..candidate import Candidate, Decoding, Single, Stage, Steps, Template
 from ..errors import TaskError
 from ..method import Bench, Family, Need, single
 from ..model import Capability
-from ..predict.prompt import check_columns, words_of
+from ..predict.prompt import PASSAGES, check_columns, columns_of, words_of
 from ..task import Kind, Message, Task, plain_text
 from .contender import data_of, decoding_of, template_of
 from .ensemble import wordings
@@ -78,6 +78,7 @@ def chained(one: Single, bench: Bench, asks: Sequence[Ask]) -> Steps:
             calibration=None,
             decoding=ask.decoding,
             answer_by="generate",
+            passages=one.passages if PASSAGES in columns_of(ask.prompt) else None,
         )
         for ask in between
     ]

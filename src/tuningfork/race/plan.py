@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -183,21 +183,11 @@ def make(
     judges: Sequence[str] = (),
 ) -> Plan:
     """Probe the models that run, and those that judge, and deal the budget."""
-    names = dict.fromkeys(t.model for t in running if t.model)
-    helpers = dict.fromkeys(name for name in (*task.models, *judges) if name not in names)
-    rates: dict[str, Rates] = {}
-    models = {name: open_model(name) for name in [*names, *helpers]}
+    names = dict.fromkeys([*(t.model for t in running if t.model), *task.models, *judges])
+    models = {name: open_model(name) for name in names}
     prices = paid.prices_of(models)
-    probe_usd = sum((getattr(models[name], "opening", Usage()).usd for name in prices), 0.0)
-    for name, model in models.items():
-        doing(f"measuring the speed of {name}")
-        if name in prices:
-            found = paid.probe(task, _middle(split), model, prices[name])
-            rates[name] = Rates(_rounded(found.read), _rounded(found.write), _rounded(found.read))
-            probe_usd += found.usage.usd
-        else:
-            trains = any(t.model == name and t.trains for t in running)
-            rates[name] = _probe(task, _middle(split), model, trains)
+    trained = {t.model for t in running if t.trains}
+    rates, probe_usd = _measured(task, _middle(split), models, prices, trained, doing)
     seconds = _seconds(task.budget, rates)
     size = {"light": 5, "medium": 7, "heavy": 9}.get(task.budget.name, 5)
     for_rungs, for_seeds = KEPT.get(task.budget.name, (0.0, 0.0))
@@ -226,6 +216,28 @@ def make(
         usd=paid.limit_usd(task.budget, prices, rates, seconds),
         probe_usd=probe_usd,
     )
+
+
+def _measured(
+    task: Task,
+    middle: Sequence[Example],
+    models: Mapping[str, Model],
+    prices: Mapping[str, Price],
+    trained: Collection[str | None],
+    doing: Callable[[str], None],
+) -> tuple[dict[str, Rates], float]:
+    """Every model's rates, and what measuring them cost in USD, with what opening them had cost."""
+    rates: dict[str, Rates] = {}
+    usd = sum((getattr(models[name], "opening", Usage()).usd for name in prices), 0.0)
+    for name, model in models.items():
+        doing(f"measuring the speed of {name}")
+        if name in prices:
+            found = paid.probe(task, middle, model, prices[name])
+            rates[name] = Rates(_rounded(found.read), _rounded(found.write), _rounded(found.read))
+            usd += found.usage.usd
+        else:
+            rates[name] = _probe(task, middle, model, name in trained)
+    return rates, usd
 
 
 def of_split(plan: Plan, split: Split) -> Plan:

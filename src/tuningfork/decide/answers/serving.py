@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...log import Measured
-from ..entries import LOCAL
+from ..entries import is_remote, models_in
 
 if TYPE_CHECKING:
     from ..rule import Case
@@ -39,9 +39,10 @@ def serving(case: Case, trial: str) -> Serving:
     seconds = _seconds(case, trial)
     if data.get("type") == "constant":
         return Serving("constant", 0.0, seconds)
-    model = case.entries[trial].model
-    if _is_remote(case, model):
-        return _endpoint(case, trial, model, seconds)
+    models = list(dict.fromkeys(models_in(data)))
+    remote = [name for name in models if is_remote(case.log, name)]
+    if remote:
+        return _endpoint(case, trial, remote[0], seconds, alone=len(models) == 1)
     if data.get("type") == "function":
         return Serving("your function", None, seconds, f"what a call of {trial} costs, which only you know")
     costs = case.log.started.task.get("costs") or {}
@@ -52,18 +53,12 @@ def serving(case: Case, trial: str) -> Serving:
     return Serving("own hardware", float(hourly) / 3600 * seconds / float(costs.get("utilisation", 1.0)), seconds)
 
 
-def _is_remote(case: Case, model: str) -> bool:
-    """Whether a model is on another machine: where it is stands in the log, or in its name."""
-    about = (case.log.started.environment.get("models") or {}).get(model) or {}
-    url = str(about.get("url") or model)
-    return "://" in url and not LOCAL.search(url)
-
-
-def _endpoint(case: Case, trial: str, model: str, seconds: float | None) -> Serving:
-    """By the price list where a share of cached tokens is given (or nothing was charged), else what was charged."""
+def _endpoint(case: Case, trial: str, model: str, seconds: float | None, alone: bool) -> Serving:
+    """By the price list where a share of cached tokens is given (or nothing was charged), else what was charged. Where
+    the model is not `alone`, nobody wrote down which tokens were whose, so only what was charged says anything."""
     charged, price = case.entries[trial].usd_per_1k, case.log.started.prices.get(model) or {}
     share = (case.log.started.task.get("traffic") or {}).get("cached_share")
-    if not {"read", "write"} <= set(price) or (charged is not None and share is None):
+    if not alone or not {"read", "write"} <= set(price) or (charged is not None and share is None):
         known = None if charged is None else charged / 1000
         return Serving("endpoint", known, seconds, "" if charged else f"the price of {model}")
     read, cached, written = (_tokens(case, trial, key) for key in ("tokens_in", "tokens_reused", "tokens_out"))

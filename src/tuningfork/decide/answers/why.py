@@ -54,7 +54,8 @@ def _weakest(case: Case, classes: Sequence[Mapping[str, Any]], trial: str) -> st
         return ""
     entry, share = min(own, key=lambda pair: case.claim.scale.sign * pair[1]["value"])
     ends = f"95% between {number(case, share['low'])} and {number(case, share['high'])}, {count(share['n'], 'item')}"
-    return f"{trial} is weakest on {entry['name']}: {number(case, share['value'])} right ({ends})."
+    right = " right" if case.claim.scale.metric == "accuracy" else f" {case.claim.scale.metric}"
+    return f"{trial} is weakest on {entry['name']}: {number(case, share['value'])}{right} ({ends})."
 
 
 def _confused(found: Mapping[str, Any]) -> str:
