@@ -64,11 +64,11 @@ def choose(
     penalty: float = 0.0,
     cost: Cost | None = None,
 ) -> Choice:
-    """The best of several by halving, on hold and the train examples that none of them shows, for at most this part of
-    what is left of the share. Without a hold nothing is chosen: the first is taken. Later prompts are left out where
-    not all can be afforded; where not even two can, the first is taken as it is. An `incumbent`, the first, gives way only
-    to one that `beats` it. The longest prompt has `penalty` taken off each score at the end, shorter ones less. `cost`
-    saves measuring it on the first."""
+    """The best of several by halving, on hold and the train examples that none of them shows, for at most this part
+    of what is left of the share. Without a hold nothing is chosen: the first is taken. Later prompts are left out
+    where not all can be afforded; where not even two can, the first is taken as it is. An `incumbent`, the first,
+    gives way only to one that `beats` it. The longest prompt has `penalty` taken off each score at the end, shorter
+    ones less. `cost` saves measuring it on the first."""
     if not bench.hold:
         return Choice(prompts[0], (), ())
     items, kept, block = _affordable(bench, list(prompts), part, cost)
