@@ -146,7 +146,7 @@ tasks = st.builds(
     columns=st.builds(
         Columns, st.lists(texts, min_size=1, max_size=3).map(tuple), texts, st.none() | texts, st.none() | texts
     ),
-    instruction=st.just("") | texts,
+    instruction=st.just("") | texts.map(str.strip),
     labels=labels,
     metrics=st.sampled_from([(), ("accuracy",), ("a", "b")]),
     methods=st.sampled_from([(), ("zero_shot",), ("few_shot+calibrate", "lora")]),

@@ -175,9 +175,9 @@ class Slots:
         if width <= have:
             return have
         more = max(STRIDE, width - have)
-        self._keys_values = {
-            layer: (_widened(keys, more), _widened(values, more)) for layer, (keys, values) in self._keys_values.items()
-        }
+        for layer, (keys, values) in self._keys_values.items():
+            # One at a time: what the last one leaves is room for the next, which the system need not give anew.
+            self._keys_values[layer] = (_widened(keys, more), _widened(values, more))
         return have + more
 
     def _spans(self) -> list[Span]:
@@ -315,6 +315,7 @@ def _packed(nodes: Sequence[Node | None], gone: Collection[int]) -> list[int]:
 
 def _widened(buffer: torch.Tensor, more: int) -> torch.Tensor:
     rows, heads, width, size = buffer.shape
-    wide = buffer.new_zeros((rows, heads, width + more, size))
+    wide = buffer.new_empty((rows, heads, width + more, size))
     wide[:, :, :width] = buffer
+    wide[:, :, width:] = 0
     return wide
