@@ -5,11 +5,13 @@ row a token belongs to. A row sees its own tokens, and the beginnings ("spans") 
 their keys and values are computed once, held once, and attended to by all rows of the pass together (Hydragen,
 Juravsky et al. 2024). Parts are computed apart and joined by their log-sum-exps,
 
-    out = (e^{l_1} out_1 + e^{l_2} out_2) / (e^{l_1} + e^{l_2}).
+    out = (2^{l_1} out_1 + 2^{l_2} out_2) / (2^{l_1} + 2^{l_2}).
+
+Powers of two are cheaper than those of e, so scores are multiplied by 1 / ln 2 first, and each l is in bits.
 
 Within a part, scores are taken relative to a reference c near the largest one, which rides along as one more dimension
 of the product: q' = [q, c], k' = [k, -1]. So bf16 scores are finest where they weigh most, and exponentials can't
-overflow unless a score lies 88 nats above its reference; then that part is computed again from its true maximum. Two
+overflow unless a score lies 128 bits above its reference; then that part is computed again from its true maximum. Two
 products and one exponential, each a call that libraries run at full rate: for heads of 64 three times as fast as the
 fused kernel for CPUs, and the same code everywhere.
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import log
 from typing import Any
 
 import torch
@@ -34,6 +37,8 @@ SCORES = 1 << 22
 """Scores held at a time, where a row has not more: 8 MiB in bf16, which stay in a processor's cache."""
 BLOCK = 256
 """A longer row that runs on attends to its own tokens block by block, so that little above the diagonal is computed."""
+BITS = 1 / log(2)
+"""What scores are multiplied by, so that they are powers of two: those are cheaper than powers of e by a fifth."""
 
 LARGEST = 1e30
 """A sum of exponentials above this may overflow once it is multiplied by values."""
@@ -169,19 +174,19 @@ def attend(
         shared.kept[layer] = (key[0], value[0])
     if torch.is_grad_enabled():
         return _trained(query, key, value, shared, layer, scale)[None], None
-    query = query[0] * scale
+    query = query[0] * (scale * BITS)
     if shared.past is not None:
-        out, nats = _written(query, key[0], value[0], shared.past, layer)
+        out, bits = _written(query, key[0], value[0], shared.past, layer)
     else:
         assert shared.layout is not None
-        out, nats = _own(query, key[0], value[0], shared.layout)
+        out, bits = _own(query, key[0], value[0], shared.layout)
     for span in shared.spans:
         part = slice(span.begin, span.end)
-        joined = _with_span(query[:, part], out[part], nats[part], span.keys_values[layer])
+        joined = _with_span(query[:, part], out[part], bits[part], span.keys_values[layer])
         if span.end - span.begin == len(out):
-            out, nats = joined
+            out, bits = joined
         else:
-            out[part], nats[part] = joined
+            out[part], bits[part] = joined
     return out[None], None
 
 
@@ -195,14 +200,14 @@ def _own(
         ends = layout.ends
         parts = [slice(begin, end) for begin, end in zip((0, *ends), ends, strict=False)]
         told = [_blocks(query[:, part], key[:, part], value[:, part], layout.unseen) for part in parts]
-        return torch.cat([out for out, _ in told]), torch.cat([nats for _, nats in told])
+        return torch.cat([out for out, _ in told]), torch.cat([bits for _, bits in told])
     q = query.transpose(0, 1)[layout.padded].view(rows, width, key_heads, -1, size).permute(0, 2, 3, 1, 4)
     k = key.transpose(0, 1)[layout.padded].view(rows, width, key_heads, size).transpose(1, 2)
     v = value.transpose(0, 1)[layout.padded].view(rows, width, key_heads, size).transpose(1, 2)
-    out, nats = _within(q, k, v, layout.unseen)
+    out, bits = _within(q, k, v, layout.unseen)
     return (
         out.permute(0, 3, 1, 2, 4).reshape(rows * width, heads, size)[layout.flat],
-        nats.permute(0, 3, 1, 2).reshape(rows * width, heads)[layout.flat],
+        bits.permute(0, 3, 1, 2).reshape(rows * width, heads)[layout.flat],
     )
 
 
@@ -212,18 +217,18 @@ def _blocks(
     """One long row: a block sees itself, and all before it as a span."""
     heads, tokens, size = query.shape
     key_heads = key.shape[0]
-    outs, all_nats = [], []
+    outs, all_bits = [], []
     padded = F.pad(key, (0, 1), value=-1.0)
     for begin in range(0, tokens, BLOCK):
         here = slice(begin, min(begin + BLOCK, tokens))
         q = query[:, here].reshape(1, key_heads, -1, here.stop - begin, size)
-        out, nats = _within(q, key[None, :, here], value[None, :, here], unseen[here, here])
-        out, nats = out[0].permute(2, 0, 1, 3).reshape(-1, heads, size), nats[0].permute(2, 0, 1).reshape(-1, heads)
+        out, bits = _within(q, key[None, :, here], value[None, :, here], unseen[here, here])
+        out, bits = out[0].permute(2, 0, 1, 3).reshape(-1, heads, size), bits[0].permute(2, 0, 1).reshape(-1, heads)
         if begin:
-            out, nats = _with_span(query[:, here], out, nats, (padded[:, :begin], value[:, :begin]))
+            out, bits = _with_span(query[:, here], out, bits, (padded[:, :begin], value[:, :begin]))
         outs.append(out)
-        all_nats.append(nats)
-    return torch.cat(outs), torch.cat(all_nats)
+        all_bits.append(bits)
+    return torch.cat(outs), torch.cat(all_bits)
 
 
 def _within(
@@ -246,14 +251,14 @@ def _within(
         part = slice(row * key_heads, (row + each) * key_heads)
         scores = torch.bmm(q[part], k[part].transpose(1, 2)).view(-1, key_heads, group, width, width)
         scores += unseen[row : row + each] if unseen.dim() > 2 else unseen
-        weights = scores.exp_().view(-1, group * width, width)
+        weights = scores.exp2_().view(-1, group * width, width)
         outs.append(torch.bmm(weights, v[part]))
         totals.append(weights.sum(-1))
     out, total = torch.cat(outs), torch.cat(totals)
     if not _finite(total):
         return _exact(query, key, value, unseen)
     out = (out / total[..., None]).view(query.shape)
-    return out, (reference.float() + total.view(reference.shape).float().log())
+    return out, (reference.float() + total.view(reference.shape).float().log2())
 
 
 def _finite(totals: torch.Tensor) -> bool:
@@ -267,19 +272,23 @@ def _exact(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The same from scores in fp32 and their true maximum; slow, for scores beyond all reason."""
     scores = query.float() @ key[:, :, None].transpose(-1, -2).float() + unseen
-    return (torch.softmax(scores, -1) @ value[:, :, None].float()).to(query.dtype), torch.logsumexp(scores, -1)
+    top = scores.amax(-1, keepdim=True)
+    weights = torch.exp2(scores - top)
+    total = weights.sum(-1, keepdim=True)
+    out = (weights / total) @ value[:, :, None].float()
+    return out.to(query.dtype), (top + total.log2())[..., 0]
 
 
 def _with_span(
-    query: torch.Tensor, out: torch.Tensor, nats: torch.Tensor, keys_values: KeysValues
+    query: torch.Tensor, out: torch.Tensor, bits: torch.Tensor, keys_values: KeysValues
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What tokens have seen so far, `out` (n, Hq, D) and `nats` (n, Hq), joined with what a span tells them."""
+    """What tokens have seen so far, `out` (n, Hq, D) and `bits` (n, Hq), joined with what a span tells them."""
     heads, tokens, size = query.shape
     key, value = keys_values
     key_heads, long = key.shape[0], key.shape[1]
     group = heads // key_heads
     q = query.reshape(key_heads, group * tokens, size)
-    seen = nats.transpose(0, 1).reshape(key_heads, group * tokens)
+    seen = bits.transpose(0, 1).reshape(key_heads, group * tokens)
     first = (q * key[:, :1, :size]).sum(-1)
     reference = torch.maximum(seen.to(q.dtype), first)
     q = torch.cat([q, reference[..., None]], -1)
@@ -287,7 +296,7 @@ def _with_span(
     outs, totals = [], []
     each = max(64, SCORES // (key_heads * long))
     for part in range(0, group * tokens, each):
-        weights = torch.bmm(q[:, part : part + each], k).exp_()
+        weights = torch.bmm(q[:, part : part + each], k).exp2_()
         outs.append(torch.bmm(weights, value))
         totals.append(weights.sum(-1))
     told, total = (outs[0], totals[0]) if len(outs) == 1 else (torch.cat(outs, 1), torch.cat(totals, 1))
@@ -295,15 +304,15 @@ def _with_span(
     if not _finite(total):
         scores = q[..., :size].float() @ key[..., :size].transpose(1, 2).float()
         top = torch.maximum(scores.amax(-1), seen)
-        weights = torch.exp(scores - top[..., None])
+        weights = torch.exp2(scores - top[..., None])
         told, total, reference = (weights @ value.float()).to(q.dtype), weights.sum(-1), top
-    before = torch.exp(seen - reference.float())
+    before = torch.exp2(seen - reference.float())
     total = total + before
     told = told.view(key_heads, group, tokens, size).permute(2, 0, 1, 3).reshape(tokens, heads, size)
     share = (before / total).view(heads, tokens).transpose(0, 1)[..., None].to(out.dtype)
     rest = (1 / total).view(heads, tokens).transpose(0, 1)[..., None].to(out.dtype)
-    nats = (reference.float() + total.log()).view(heads, tokens).transpose(0, 1)
-    return torch.addcmul(out * share, told, rest), nats
+    bits = (reference.float() + total.log2()).view(heads, tokens).transpose(0, 1)
+    return torch.addcmul(out * share, told, rest), bits
 
 
 def _written(
@@ -318,10 +327,10 @@ def _written(
     q = query.transpose(0, 1).view(rows, keys.shape[1], -1, size)
     scores = (q @ keys.transpose(-1, -2)).float() + past.unseen[:, None, None]
     top = scores.amax(-1, keepdim=True)
-    weights = scores.sub_(top).exp_()
+    weights = scores.sub_(top).exp2_()
     total = weights.sum(-1, keepdim=True)
     out = weights.div_(total).to(q.dtype) @ values
-    return out.view(rows, heads, size), (top + total.log()).view(rows, heads)
+    return out.view(rows, heads, size), (top + total.log2()).view(rows, heads)
 
 
 def _trained(

@@ -108,16 +108,16 @@ def _write(weights: Weights, end_ids: frozenset[int], decoder: Decoder, writing:
 def _choose(weights: Weights, end_ids: frozenset[int], states: torch.Tensor, asked: Sequence[Writing]) -> None:
     """The next token of every row, from states (n, d); one transfer brings all tokens and nats from the device."""
     logits = weights.logits(states)
-    total = logits.logsumexp(-1)
+    all_nats = torch.log_softmax(logits, -1)
     open_ = _constrained(logits, asked)
     tokens = open_.argmax(-1)
     sampled = [row for row, one in enumerate(asked) if one.dice is not None]
     if sampled:
         tokens[sampled] = _sampled(open_[sampled], [asked[row] for row in sampled])
-    chosen = logits.gather(1, tokens[:, None])[:, 0]
+    logit, chosen = (found.gather(1, tokens[:, None])[:, 0] for found in (logits, all_nats))
     if weights.dtype != torch.float32:
-        chosen = weights.logits_of(states, tokens)
-    both = torch.stack([tokens.double(), (chosen - total).double()]).tolist()
+        chosen = chosen - logit + weights.logits_of(states, tokens)
+    both = torch.stack([tokens.double(), chosen.double()]).tolist()
     for one, token, nats in zip(asked, *both, strict=True):
         _take(one, end_ids, int(token), nats)
 
