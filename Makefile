@@ -6,6 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MODELS := .venv/.models
 PEERS := benchmarks/peers/.venv
+SETFIT := benchmarks/peers/setfit/.venv
 
 .PHONY: setup demo test test-all check docs peers clean
 
@@ -40,8 +41,8 @@ check: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
 
-# What the benchmarks compare with, in an environment of its own.
-peers: $(PEERS)/.installed
+# What the benchmarks compare with, in environments of its own.
+peers: $(PEERS)/.installed $(SETFIT)/.installed
 
 $(PEERS)/.installed: benchmarks/peers/requirements.txt constraints.txt
 	$(PYTHON) -m venv $(PEERS)
@@ -49,5 +50,12 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt constraints.txt
 		--requirement benchmarks/peers/requirements.txt --constraint constraints.txt
 	@touch $@
 
+# SetFit needs transformers 4, so constraints.txt does not hold for it.
+$(SETFIT)/.installed: benchmarks/peers/setfit/requirements.txt
+	$(PYTHON) -m venv $(SETFIT)
+	$(SETFIT)/bin/python -m pip install -qq --disable-pip-version-check \
+		--requirement benchmarks/peers/setfit/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf .venv $(PEERS) .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf .venv $(PEERS) $(SETFIT) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -23,7 +23,7 @@ from typing import Any
 import limit
 
 HERE = Path(__file__).parent
-PEERS = HERE / "peers" / ".venv" / "bin" / "python"
+PEERS = HERE / "peers"
 Found = dict[str, Any]
 
 
@@ -133,11 +133,12 @@ def ours(worker: str, job: Mapping[str, Any], timeout: float | None = None) -> F
     return _run(sys.executable, f"ours.{worker}", job, timeout)
 
 
-def theirs(worker: str, job: Mapping[str, Any], timeout: float | None = None) -> Found:
-    """The peer's side, `benchmarks/peers/<worker>.py`, in the peers' environment."""
-    if not PEERS.exists():
-        raise SystemExit("The peers are not installed. Run: make peers")
-    return _run(str(PEERS), f"peers.{worker}", job, timeout)
+def theirs(worker: str, job: Mapping[str, Any], timeout: float | None = None, place: str = ".venv") -> Found:
+    """The peer's side, `benchmarks/peers/<worker>.py`, in the peers' environment; `place` names another one."""
+    python = PEERS / place / "bin" / "python"
+    if not python.exists():
+        raise SystemExit(f"The peers of benchmarks/peers/{place} are not installed. Run: make peers")
+    return _run(str(python), f"peers.{worker}", job, timeout)
 
 
 def _run(python: str, module: str, job: Mapping[str, Any], timeout: float | None) -> Found:
@@ -224,10 +225,16 @@ def finish(parts: Parts, rows: Sequence[Found], facts: Sequence[Found]) -> None:
         "quick": False,
         "versions": versions,
         "machine": limit.machine(rates),
-        "rows": list(rows),
+        "rows": [*_others(parts, rows), *rows],
     }
     parts.write(summary)
     print(json.dumps(summary))
+
+
+def _others(parts: Parts, rows: Sequence[Found]) -> list[Found]:
+    """Rows of an earlier run whose cases were not asked for now."""
+    now = {row["case"] for row in rows}
+    return [row for row in recorded(parts.name).get("rows", []) if row["case"] not in now] if parts.keep else []
 
 
 def line(row: Found) -> str:

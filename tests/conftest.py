@@ -54,15 +54,18 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
 
 
 def write_small_task(folder: Path, **changes: Any) -> Path:
-    """tickets.csv (120 rows, 3 teams) and a task.yaml for the fake models; changes are keys of the task file."""
+    """tickets.csv and test.csv (120 and 40 rows, 3 teams) and a task.yaml for the fake models; changes are keys of the
+    task file."""
     import yaml
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / "tickets.csv", ticket_rows(120))
+    rows = ticket_rows(160)
+    write_csv(folder / "tickets.csv", rows[:120])
+    write_csv(folder / "test.csv", rows[120:])
     task = {
         "name": "small",
         "kind": "classification",
-        "data": {"train": "tickets.csv"},
+        "data": {"train": "tickets.csv", "test": "test.csv"},
         "columns": {"input": "text", "target": "team", "group": "channel"},
         "instruction": "Which team should handle this message?",
         "models": ["fake", "fake-encoder"],
@@ -101,11 +104,11 @@ def small_task(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def raced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a whole race on the fake models; read it, never write to it."""
+    """The folder of a whole race on the fake models, without a test file, so in folds; read it, never write to it."""
     import tuningfork
 
     folder = tmp_path_factory.mktemp("raced")
-    return tuningfork.compare(write_small_task(folder), runs=folder / "runs").folder
+    return tuningfork.compare(write_small_task(folder, data={"train": "tickets.csv"}), runs=folder / "runs").folder
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +117,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tuningfork
 
     folder = tmp_path_factory.mktemp("tested")
-    rows = ticket_rows(160)
-    task = write_small_task(folder, data={"train": "tickets.csv", "test": "test.csv"})
-    write_csv(folder / "test.csv", rows[120:])
-    return tuningfork.compare(task, runs=folder / "runs").folder
+    return tuningfork.compare(write_small_task(folder), runs=folder / "runs").folder
 
 
 @pytest.fixture

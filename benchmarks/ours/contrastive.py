@@ -18,7 +18,7 @@ from worker import work
 
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
-    """`job`: model, learn (text, label), test (texts), rate, seed."""
+    """`job`: model, learn (text, label), test (texts), seed."""
     model, device, dtype = open_model(job["model"], "float32")
     labels = tuple(sorted({row["label"] for row in job["learn"]}))
     task = Task("pairs", "classification", Sources("train.jsonl"), Columns(("text",), "label"), "", labels)
@@ -26,7 +26,7 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
     models = {job["model"]: model}
     share = Share(10**9, 10**9, 3600.0)
     bench = Bench(task, train, (), models, open_metric("accuracy"), lambda: share, seed=job["seed"])
-    method = open_method(f"contrastive(learning_rate={job['rate']!r})")
+    method = open_method("contrastive")
     start = time.perf_counter()
     made = method(Single(job["model"], labels, words_of(labels)), bench)
     seconds = time.perf_counter() - start

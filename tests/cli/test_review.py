@@ -87,3 +87,34 @@ def test_the_verdict_shows_what_people_said(run: Path, count: int, said: str) ->
     assert len(Run.load(run).ratings) == count
     found = Run.load(run).verdict.to_dict()["answers"]["people"]
     assert found["sentence"].startswith(said) and json.dumps(found)
+
+
+def test_grades_correct_the_metric_from_ten_items_on(cli: Cli, run: Path) -> None:
+    from tuningfork.decide.results import Results
+    from tuningfork.runs import Run
+
+    first = cli("review", run, "--grade", input="1\nno\n7\ns\n0\nq\n")
+    assert first.exit_code == 0, first.output
+    assert "2 grades kept" in first.stdout and "0 to 1, s: skip, q: quit?" in first.stdout
+    assert "majority" not in first.stdout and "zero_shot" not in first.stdout
+    assert not Results.read(Run.load(run).log, "test").people
+    again = cli("review", run, "--grade", input="1\n" * 200)
+    assert "(2 done)" in again.stdout and again.exit_code == 0
+    results = Results.read(Run.load(run).log, "test")
+    assert len(results.people) >= 10 and "corrected by people's grades" in results.grading
+
+
+def test_the_same_answer_of_several_candidates_is_graded_once(run: Path) -> None:
+    from tuningfork.cli.grading import answers
+    from tuningfork.decide.results import Results
+    from tuningfork.runs import Run
+
+    results = Results.read(Run.load(run).log, "test")
+    asked = list(answers(results, 0))
+    assert len(asked) == len(set(asked)) and asked == list(answers(results, 0)) != list(answers(results, 1))
+    assert all(any(rows[item].answer == answer for rows in results.rows.values()) for item, answer in asked)
+
+
+def test_grading_takes_no_pair(cli: Cli, run: Path) -> None:
+    refused = cli("review", run, "--grade", "--trials", "majority,zero_shot@fake")
+    assert refused.exit_code == 2 and "takes no --trials" in refused.stderr

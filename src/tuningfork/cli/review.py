@@ -1,7 +1,8 @@
 """`tuningfork review RUN`: a person rates the answers of two finalists side by side, without knowing whose is whose.
 
 Ratings are appended to `ratings.jsonl` in the run's folder, each on disk before the next is asked, so that stopping
-loses nothing and the same command goes on. The report shows what came of them.
+loses nothing and the same command goes on. The report shows what came of them. Grades of single answers, which correct
+a judge, are `grading`'s.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .flags import run_argument
+from .grading import grade_answers
 
 if TYPE_CHECKING:
     from ..decide.ratings import Choice
@@ -42,16 +44,24 @@ class Question:
 @click.option("--trials", metavar="A,B", help="Two candidates by name. [default: the best and its nearest rival]")
 @click.option("--seed", default=0, show_default=True, help="Of the order of items and sides.")
 @click.option("--show-wanted", is_flag=True, help="Show what was wanted, too.")
-def command(run: str, runs: Path, trials: str | None, seed: int, show_wanted: bool) -> None:
+@click.option("--grade", is_flag=True, help="Grade answers one by one, which corrects a judge's grades.")
+def command(run: str, runs: Path, trials: str | None, seed: int, show_wanted: bool, grade: bool) -> None:
     """Show two finalists' answers to the same items of RUN, one after the other, and keep what you say.
 
     Only items on which they answer differently are shown, in an order and on sides that the seed decides. Keys: a, b,
     t (tie), s (skip), q (quit). Without a terminal a line is read for each. The same command goes on where it stopped.
+
+    With --grade each answer of each finalist is shown alone, to be graded in the range of the metric.
     """
     from ..decide.ratings import Rating, add_rating, ratings
     from ..runs import Run, find_run
 
+    if grade and trials:
+        raise click.UsageError("--grade asks for the answers of all finalists, so it takes no --trials.")
     found = Run.load(find_run(run, runs))
+    if grade:
+        grade_answers(found, seed, show_wanted)
+        return
     a, b = _pair(found, trials)
     rated = {r.item for r in ratings(found.folder) if (r.a, r.b) == (a, b)}
     todo = [question for question in questions(found, a, b, seed) if question.item not in rated]

@@ -3,7 +3,7 @@
     {"item": "test-row-00012", "answer": "Your card was charged twice; I have sent one back.", "grade": 4}
 
 A grade is of an item and the very answer, so that it counts for every candidate that said the same. With them a judge's
-values are corrected (`stats/ppi.py`).
+values are corrected (`stats/ppi.py`). `tuningfork review RUN --grade` writes the file; so may any other program.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import DataError
+from ..store.lines import append_line
 
 FILE = "grades.jsonl"
 Grades = Mapping[tuple[str, str], float]
@@ -30,6 +31,11 @@ def read_grades(folder: Path, low: float, high: float) -> Grades:
             item, answer, grade = _read(line, f"{path}, line {number}", low, high)
             found.setdefault((item, answer), []).append(grade)
     return {key: sum(grades) / len(grades) for key, grades in found.items()}
+
+
+def add_grade(folder: Path, item: str, answer: str, grade: float) -> None:
+    """Append one grade; it is on disk when this returns."""
+    append_line(folder / FILE, {"item": item, "answer": answer, "grade": grade})
 
 
 def _read(line: str, where: str, low: float, high: float) -> tuple[str, str, float]:

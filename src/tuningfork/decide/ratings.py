@@ -1,14 +1,13 @@
 """What people said of finalists' answers, side by side and blind: `ratings.jsonl` in a run's folder, a line a rating.
 
 A person sees two answers without names and says which is better. The two are compared by the sign test over the
-ratings that chose (ties choose nothing and are counted), each item once: what was said last counts. `pairs` gives the
-judge's correction (`stats.ppi`) its human labels.
+ratings that chose (ties choose nothing and are counted), each item once: what was said last counts. Grades of single
+answers, which correct a judge, are another file (`grades`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from ..errors import DataError
 from ..stats.intervals import wilson
 from ..stats.paired import mcnemar
+from ..store.lines import append_line
 from .results import rounded
 
 FILE = "ratings.jsonl"
@@ -57,18 +57,8 @@ def ratings(folder: Path) -> list[Rating]:
 
 
 def add_rating(folder: Path, rating: Rating) -> None:
-    """Append one rating; it is on disk when this returns. A half-written line before it is cut off."""
-    path = folder / FILE
-    line = (json.dumps(asdict(rating), ensure_ascii=False) + "\n").encode()
-    with path.open("a+b") as file:
-        file.seek(0)
-        before = file.read()
-        whole = before.rfind(b"\n") + 1
-        if whole < len(before):
-            file.truncate(whole)
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    """Append one rating; it is on disk when this returns."""
+    append_line(folder / FILE, asdict(rating))
 
 
 def summary(found: list[Rating]) -> list[dict[str, Any]]:
