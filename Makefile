@@ -1,4 +1,5 @@
-# setup: an environment of its own and the two bundled models. demo: the main job on the shipped task.
+# setup: an environment of its own and the two bundled models. demo: the main job on the shipped task; one that was
+# stopped goes on, one that has ended is shown again, unless the code or the task has changed since.
 # All of it needs Python 3.11 or newer, make and a package index; run again, it is done at once.
 
 PYTHON ?= python3
@@ -25,7 +26,10 @@ $(MODELS): $(STAMP)
 	@touch $@
 
 demo: setup
-	$(BIN)/tuningfork compare examples/tickets/task.yaml --budget light --runs runs
+	@run=$$(ls -td runs/tickets-*/ 2>/dev/null | head -n 1); \
+	if [ -n "$$run" ] && [ -f "$$run/log.jsonl" ] && [ -z "$$(find src examples/tickets -type f -not -name '*.pyc' -newer "$$run/log.jsonl")" ]; \
+	then set -x; $(BIN)/tuningfork compare --resume "$${run%/}" --runs runs; \
+	else set -x; $(BIN)/tuningfork compare examples/tickets/task.yaml --budget light --runs runs; fi
 
 test: setup
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'

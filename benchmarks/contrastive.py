@@ -4,8 +4,8 @@
 
 Both sides take the same few rows of each label, drawn anew for each of five seeds, the same encoder, and their own
 defaults: SetFit 1.x its pairs, rate and head, ours the method as a race runs it. What is timed is tuning and fitting,
-without opening the model; both run in fp32 on a CPU. The quality is that on the same test rows, for each seed; not worse
-where the lower end of the paired 95% interval, seeds and items crossed, lies above -1 point.
+without opening the model; both run in fp32 on a CPU. The quality is that on the same test rows, for each seed; not
+worse where the lower end of the paired 95% interval, seeds and items crossed, lies above -1 point.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from statistics import mean
 
 from parts import Found, Parts, arguments, middle, opened, ours, read, theirs
 from tuningfork.models.bundled import folder_of
-from tuningfork.stats.crossed import over_seeds, Ends
+from tuningfork.stats.crossed import Ends, over_seeds
 from tuningfork.stats.paired import difference
 
 MODEL = "minilm-l6"
 SEEDS, TEST = (0, 1, 2, 3, 4), 1000
 GOAL = 3.0
+SETFIT = "setfit/.venv"
+"""Where the peer lives: it needs an older transformers."""
 CASES = {f"{data}-{count}": (data, count) for data in ("sst2", "ag_news", "tweet_eval_emotion") for count in (8, 16)}
 
 
@@ -51,7 +53,7 @@ def run(name: str, data: str, count: int, parts: Parts, options: Namespace) -> F
         own.append(parts.get(name, f"ours-{seed}", lambda j=job: scored(ours("contrastive", j), right)))
         there = {**job, "folder": str(folder_of(MODEL)), "device": own[0]["device"]}
         peer.append(
-            parts.get(name, f"peer-{seed}", lambda j=there: scored(theirs("setfit_fit", j, place="setfit/.venv"), right))
+            parts.get(name, f"peer-{seed}", lambda j=there: scored(theirs("setfit_fit", j, place=SETFIT), right))
         )
     gap = not_worse(own, peer)
     ratio = middle(peer) / middle(own)

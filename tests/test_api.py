@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 import tuningfork
 from tuningfork import DataError, UnknownName
-from tuningfork.api import begin, examine, open_task, task_file_of
+from tuningfork.api import begin, examine, open_task, resume_race, task_file_of
+from tuningfork.errors import TaskError
 from tuningfork.log import Event, Started
 
 
@@ -48,7 +50,7 @@ def test_looks_at_the_same_test_are_counted(small_task: Path, tmp_path: Path) ->
         run = tuningfork.compare(small_task, methods=["majority"], runs=runs)
         assert run.verdict.to_dict()["test_looks"] == look
     other = tuningfork.compare(small_task, methods=["majority"], seed=9, runs=runs)
-    assert other.verdict.to_dict()["test_looks"] == 4, "few rows are all of them test items, whatever the seed"
+    assert other.verdict.to_dict()["test_looks"] == 4, "a given test file is the same, whatever the seed"
 
 
 def test_data_that_cannot_be_raced_on(small_task: Path, make: Any, tmp_path: Path) -> None:
@@ -137,3 +139,34 @@ def test_a_run_shows_itself(raced: Path) -> None:
 def test_an_empty_folder_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run"):
         tuningfork.Run.load(tmp_path)
+
+
+def test_a_stop_between_the_last_event_and_the_report_loses_nothing(raced: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(raced, tmp_path / "run"))
+    for name in ("report.html", "verdict.json"):
+        (run / name).unlink()
+    again = resume_race(run).go()
+    assert (run / "report.html").exists() and (run / "verdict.json").exists()
+    assert again.verdict.sentence == tuningfork.Run.load(raced).verdict.sentence
+
+
+def test_a_run_is_asked_and_gone_on_with_from_anywhere(
+    small_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_task.parent)
+    run = tuningfork.compare(small_task.name, methods=["majority"], runs=tmp_path / "runs")
+    monkeypatch.chdir("/")
+    assert resume_race(run.folder).ended
+
+
+def test_a_seed_below_zero_is_refused_and_auto_is_what_the_file_leaves_out(small_task: Path) -> None:
+    with pytest.raises(TaskError, match="not -1"):
+        open_task(small_task, seed=-1)
+    assert open_task(small_task, methods=["auto"])[0].methods == ()
+
+
+def test_what_was_mended_beside_a_table_counts_everywhere(small_task: Path) -> None:
+    table = small_task.with_name("tickets.csv")
+    (small_task.parent / "tickets.task.yaml").write_text(small_task.read_text().replace("name: small", "name: mended"))
+    task, said = open_task(table)
+    assert task.name == "mended" and "Used" in said[0]

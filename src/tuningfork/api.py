@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DataError, TaskError, UserError
-from .log import Ended, Event, RunLog, TestOpened
+from .log import Ended, Event, LogWriter, RunLog, TestOpened, wall_seconds
 from .runs import Run, runs_of
 from .task import Example, Split, Task
 
@@ -38,7 +38,6 @@ TRIED = 20
 """Rows of each file that a metric is tried on before a race."""
 Doing = Callable[[str], None]
 OnPlan = Callable[["Plan"], None]
-PROBES = ("latency", "consistency", "forgetting", "size")
 QUESTIONS = 8
 """Of the task's own, that a model behind an API must be able to score, or its answers are written."""
 TEXT_COMPARED = 1000
@@ -85,8 +84,8 @@ def open_task(
 ) -> tuple[Task, tuple[str, ...]]:
     """A task from its file, or from a table by looking at it; and sentences about what was understood.
 
-    With `write`, what was understood of a table is written beside it as STEM.task.yaml; where that file is there
-    already it is used as it is, so that what a user mended in it counts.
+    With `write`, what was understood of a table is written beside it as STEM.task.yaml. Where that file is there it is
+    used as it is, so that what a user mended in it counts.
     """
     from .data.taskfile import load_task, write_task
 
@@ -95,7 +94,7 @@ def open_task(
     said: tuple[str, ...] = ()
     if path.suffix.lower() in (".yaml", ".yml"):
         task = _columns(load_task(path), inputs, target)
-    elif write and beside.exists():
+    elif beside.exists():
         task = _columns(load_task(beside), inputs, target)
         said = (f"Used {beside}, which was there. Delete it to have {path.name} looked at anew.",)
     else:
@@ -193,7 +192,8 @@ def examine(task: Task) -> Examined:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A race that is ready to run: everything opened by name, the folder chosen, no model loaded yet."""
+    """A race that is ready to run: everything opened by name, the folder chosen, no model loaded yet. `spent_seconds`
+    is what one that goes on took before."""
 
     task: Task
     split: Split
@@ -204,6 +204,7 @@ class Prepared:
     looks: int = 1
     ended: bool = False
     cache: bool = True
+    spent_seconds: float = 0.0
 
     def go(self, watch: Watch | None = None, doing: Doing | None = None, on_plan: OnPlan | None = None) -> Run:
         """Race to the end, write verdict.json and report.html, and give back the run.
@@ -212,12 +213,13 @@ class Prepared:
         with the plan, before anything of the budget is spent.
         """
         if self.ended:
-            return Run.load(self.folder)
+            return _whole(self.folder)
         from .data.taskfile import task_to_dict
         from .metrics import open_metric
         from .models import capabilities, open_model
         from .models.cache import open_cache
         from .models.endpoint import Endpoints, is_endpoint
+        from .probes import menu as probes
         from .probes import open_probe
         from .race.run import race
 
@@ -236,7 +238,7 @@ class Prepared:
                     },
                     metrics=[open_metric(name, self.task.labels, self.task.folder) for name in self.task.metrics],
                     task_data=task_to_dict(self.task),
-                    probes=[open_probe(name) for name in PROBES],
+                    probes=[open_probe(name) for name in probes()],
                     watch=watch or _ignore,
                     doing=doing or _ignore,
                     resume=self.resume,
@@ -248,9 +250,16 @@ class Prepared:
         except BaseException:
             _leave_nothing_empty(self.folder)
             raise
-        run = Run.load(self.folder)
+        return _whole(self.folder)
+
+
+def _whole(folder: Path) -> Run:
+    """A run that has ended, with its verdict and report, which a stop after the last event may have kept away."""
+    LogWriter(folder).close()
+    run = Run.load(folder)
+    if not (folder / "report.html").exists():
         run.write()
-        return run
+    return run
 
 
 def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = None, cache: bool = True) -> Prepared:
@@ -264,6 +273,7 @@ def begin(examined: Examined, *, runs: Path = Path("runs"), plan: Path | None = 
     if examined.split is None:
         raise DataError("\n".join(finding.text for finding in examined.errors))
     task = completed(examined)
+    task = task.with_(folder=str(Path(task.folder).resolve()))  # a run is gone on with and asked from anywhere
     _keep_private(task)
     split = replace(examined.split, notes=(*examined.split.notes, note(advice(task, examined.split))))
     methods, looks = _methods(task, split), _looks(runs, split)
@@ -285,7 +295,10 @@ def resume_race(folder: Path, *, cache: bool = True) -> Prepared:
     _same_items(log, split)
     looks = max([event.looks for event in log.of(TestOpened)], default=_looks(folder.parent, split, but=folder))
     methods, ended = _methods(task, split), bool(log.of(Ended))
-    return Prepared(task, split, methods, folder, resume=True, looks=looks, ended=ended, cache=cache)
+    spent = sum(map(wall_seconds, log.events))
+    return Prepared(
+        task, split, methods, folder, resume=True, looks=looks, ended=ended, cache=cache, spent_seconds=spent
+    )
 
 
 def _columns(task: Task, inputs: Sequence[str] | None, target: str | None) -> Task:
@@ -312,10 +325,12 @@ def _override(
     if budget is not None:
         changes["budget"] = parse_budget(budget)
     if methods is not None:
-        changes["methods"] = tuple(methods)
+        changes["methods"] = () if tuple(methods) == ("auto",) else tuple(methods)
     if models is not None:
         changes["models"] = tuple(models)
     if seed is not None:
+        if seed < 0:
+            raise TaskError(f"A seed is 0 or more, not {seed}.")
         changes["seed"] = seed
     return task.with_(**changes)
 

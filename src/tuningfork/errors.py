@@ -17,6 +17,7 @@ Anything else that reaches the top is a bug of ours: traceback, exit 1.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,3 +93,8 @@ class NoScore(TuningforkError):
 
 class BudgetSpent(TuningforkError):
     """A metered model was asked for more than what is left of a share."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there is no room to write: nobody's crash, so the race stops and goes on once there is."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

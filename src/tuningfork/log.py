@@ -292,6 +292,12 @@ class LogWriter:
         journal.unlink()
 
 
+def wall_seconds(event: Event) -> float:
+    """What a race took for an event by the clock on the wall; 0 where it says nothing of it."""
+    usage: Mapping[str, float] = getattr(event, "usage", {})
+    return usage.get("wall", getattr(event, "seconds", 0.0))
+
+
 @dataclass(frozen=True)
 class RunLog:
     """A run, read back. `rows` are those whose `measured` event is in the log, each item once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -195,3 +196,38 @@ def wait_for(condition: Callable[[], bool], seconds: float = 40.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("flag", [("--seed", "3"), ("--budget", "heavy"), ("--methods", "head"), ("--plan", "last")])
+def test_what_would_make_it_another_race_is_refused_beside_resume(cli: Cli, raced: Path, flag: tuple[str, str]) -> None:
+    refused = cli("compare", "--resume", raced, *flag)
+    assert refused.exit_code == 2 and f"takes no {flag[0]}" in refused.stderr
+
+
+def test_a_disk_that_is_full_stops_the_race_and_fails_no_road(
+    cli: Cli, small_task: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tuningfork.methods.zero_shot import ZeroShot
+
+    def full(self: Any, start: Any, bench: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ZeroShot, "__call__", full)
+        stopped = cli("compare", small_task, "--methods", "majority,zero_shot")
+    assert stopped.exit_code == 2 and "Free some space" in stopped.stderr
+    on = cli("compare", "--resume", "last", "--json")
+    assert on.exit_code == 0
+    run = Path(last_json(on.stdout)["run"])
+    assert "zero_shot@fake" in born(run) and not any(e.get("status") == "failed" for e in events(run))
+
+
+def test_a_table_that_may_not_be_read_is_no_full_disk(
+    cli: Cli, small_task: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path, *_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    result = cli("check", "tickets.csv")
+    assert result.exit_code == 2 and "may not be read" in result.stderr

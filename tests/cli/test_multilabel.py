@@ -48,7 +48,7 @@ def write(path: Path, table: list[dict[str, str]]) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuningfork.Run:
     """A whole race."""
     folder = tmp_path_factory.mktemp("sets")
-    write(folder / "mail.csv", rows(150))
+    write(folder / "mail.csv", rows(90))
     (folder / "ours.py").write_text(
         "def answer(row): return [w for w in ('refund', 'damage') if w in row['message']]\n"
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,3 +112,28 @@ def test_a_reader_that_went_away_does_not_end_the_race(terminal: bool) -> None:
 def test_an_error_of_the_race_goes_through() -> None:
     with pytest.raises(KeyboardInterrupt), LiveProgress(Console(file=io.StringIO(), force_terminal=True)):
         raise KeyboardInterrupt
+
+
+def test_in_folds_the_first_repeat_tells_who_stands_where() -> None:
+    out = io.StringIO()
+    folded = replace(STARTED, plan={"trials": [{}], "folds": 5})
+    with LiveProgress(Console(file=out, width=100), 300, clock=lambda: 2.0) as watch:
+        for event in (
+            folded,
+            born("head@enc", "fold"),
+            measured("head@enc", 0.75, split="test"),
+            replace(measured("head@enc", 0.25, split="test"), seed=1),
+        ):
+            watch(event)
+    assert "First answer after 0.0 s: head@enc, accuracy 75.0" in out.getvalue() and "16 examples" in out.getvalue()
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(watch)
+    assert "accuracy in folds" in shown.getvalue() and " 16 " in shown.getvalue()
+
+
+def test_a_race_that_goes_on_has_spent_what_it_had() -> None:
+    watch = LiveProgress(Console(file=io.StringIO(), width=100), 300, clock=lambda: 60.0, spent_seconds=120.0)
+    shown = io.StringIO()
+    with watch:
+        Console(file=shown, width=100).print(watch)
+    assert "2:00 elapsed, at most 3:00 left" in shown.getvalue()

@@ -43,6 +43,7 @@ def place(tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(models, "open_model", open_model)
     monkeypatch.setattr(models, "capabilities", lambda name, *_: real_capabilities(fakes.get(name, name)))
     make.task(tmp_path, models=["smollm2-135m", "minilm-l6"], methods="auto")
+    make.csv(tmp_path / "tickets.csv", make.rows(60))
     make.csv(tmp_path / "new.csv", [{"text": row["text"]} for row in make.rows(5)])
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -14,6 +14,7 @@ import click
 
 from .. import __version__
 from ..errors import UnknownName, UserError
+from .flags import INTERRUPTED
 
 VERBS = {
     "init": "write a task file for a data file",
@@ -67,6 +68,9 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise Mistake(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("\nStopped. What was finished is kept; the same command goes on.", err=True)
+            raise SystemExit(INTERRUPTED) from None
         except OSError as error:
             if error.errno not in DISK:
                 raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import input_flag, json_flag, names, quiet_flag, runs_flag, target_flag
+from .flags import INTERRUPTED, input_flag, json_flag, names, quiet_flag, runs_flag, target_flag
 
 if TYPE_CHECKING:
     from ..race.plan import Plan
     from ..runs import Run
 
 GATE_NOT_MET = 3
-INTERRUPTED = 130
 
 
 @click.command(short_help="race the roads and say which one to use")
@@ -31,7 +31,7 @@ INTERRUPTED = 130
 @click.option("--budget", metavar="NAME|SECONDS", help="light, medium, heavy, or a number of seconds.")
 @click.option("--methods", metavar="LIST", help="Methods by name, with commas between; chains as few_shot+calibrate.")
 @click.option("--models", metavar="LIST", help="Models by name, with commas between.")
-@click.option("--seed", type=int, help="Seed of the split, the order and the training.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the split, the order and the training.")
 @runs_flag
 @input_flag
 @target_flag
@@ -62,6 +62,8 @@ def command(
     """
     if (file is None) == (resume is None):
         raise click.UsageError("give either FILE or --resume RUN.")
+    if resume is not None:
+        _refuse_beside_resume(flags)
     started: list[Path] = []
     second_interrupt_ends_at_once()
     try:
@@ -114,13 +116,24 @@ def _race(
     started.append(race.folder)
     if quiet:
         return race.go()
-    with LiveProgress(Console(), plan_seconds=race.task.budget.seconds) as watch:
+    limit, spent = race.task.budget.seconds, race.spent_seconds
+    with LiveProgress(Console(), plan_seconds=limit, spent_seconds=spent) as watch:
 
         def on_plan(plan: Plan) -> None:
-            watch.plan_seconds = plan.seconds
+            if limit is None:
+                watch.plan_seconds = plan.seconds
             say(plan_sentence(plan))
 
         return race.go(watch=watch, doing=watch.doing, on_plan=on_plan)
+
+
+def _refuse_beside_resume(flags: dict[str, Any]) -> None:
+    """A race that goes on is the one that was begun: what would make it another is refused, not overlooked."""
+    named = {"inputs": "--input"}
+    given = [named.get(name, f"--{name}") for name, value in flags.items() if name != "no_cache" and value]
+    if given or flags["seed"] is not None:
+        said = ", ".join(given) or "--seed"
+        raise click.UsageError(f"--resume goes on with the race as it was begun, so it takes no {said}.")
 
 
 def second_interrupt_ends_at_once() -> None:
@@ -135,7 +148,8 @@ def second_interrupt_ends_at_once() -> None:
 
 def _say_how_to_go_on(started: list[Path]) -> None:
     if started and (started[0] / "log.jsonl").is_file():
-        click.echo(f"\nStopped. Go on with: tuningfork compare --resume {started[0]}", err=True)
+        how = shlex.join(["tuningfork", "compare", "--resume", str(started[0])])
+        click.echo(f"\nStopped. Go on with: {how}", err=True)
     else:
         click.echo("\nStopped before the race began; nothing was spent.", err=True)
 

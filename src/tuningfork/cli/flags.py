@@ -12,6 +12,9 @@ from typing import Any
 
 import click
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
 runs_flag = click.option(
     "--runs",
     type=click.Path(path_type=Path),

@@ -24,15 +24,15 @@ def grade_answers(run: Run, seed: int, show_wanted: bool) -> None:
     """Ask for grades, in the range of the run's metric, until all answers have one or the person stops."""
     from ..decide.grades import FILE, add_grade
     from ..decide.results import Results
-    from ..stats.ppi import FEW
+    from ..stats.intervals import FEW
 
     results = Results.read(run.log, "test" if run.log.results("test") else "dev")
     todo = list(answers(results, seed))
     low, high = results.scale.low, results.scale.high
     keys = f"{low:g} to {high:g}, {SKIP}: skip, {QUIT}: quit"
     click.echo(
-        f"{len(todo)} answers to grade ({len(results.grades)} done). {keys}. From {FEW} items on whose answers all have a "
-        f"grade, these correct {results.scale.metric}."
+        f"{len(todo)} answers to grade ({len(results.grades)} done). {keys}. From {FEW} items on whose answers all "
+        f"have a grade, these correct {results.scale.metric}."
     )
     done = 0
     for number, (item, answer) in enumerate(todo, start=1):

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .compare import INTERRUPTED, second_interrupt_ends_at_once
-from .flags import run_argument, trial_flag
+from .compare import second_interrupt_ends_at_once
+from .flags import INTERRUPTED, run_argument, trial_flag
 
 if TYPE_CHECKING:
     from ..candidate import Prediction

@@ -43,7 +43,8 @@ def _most(plan: Plan) -> str:
     tokens = plan.budget.get("tokens")
     others = "" if tokens is None else f" and {tokens:,.6g} tokens"
     paid = "" if plan.usd is None else f" Models behind an API can cost {plan.usd:.2f} USD at most."
-    return f"At most {plan.seconds:.0f} s{others}, of which {plan.final_seconds:.0f} s are kept for the final.{paid}"
+    seconds = plan.budget.get("seconds") or plan.seconds
+    return f"At most {seconds:.0f} s{others}, of which {plan.final_seconds:.0f} s are kept for the final.{paid}"
 
 
 def _shows(plan: Plan) -> list[str]:

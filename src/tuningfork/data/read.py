@@ -114,6 +114,8 @@ def _text_file(path: Path, encoding: str, extent: Extent) -> Iterator[Row]:
         ) from error
     except UnicodeError as error:
         raise DataError(not_in(path, encoding, error)) from error
+    except PermissionError as error:
+        raise DataError(f"{_name(path)} may not be read by you ({error.strerror}). Change its permissions.") from error
 
 
 # Tables

@@ -88,7 +88,7 @@ def open_method(spec: str) -> Method:
 
 def menu() -> list[MethodInfo]:
     """Every method, outsiders' included, in the order in which a race tries them."""
-    return [_info(_open(name)) for name in [*MENU, *sorted(_outsiders())]]
+    return [*(_info(_open(name)) for name in MENU), *(_outside_info(name) for name in sorted(_outsiders()))]
 
 
 def auto(task: Task, n_train: int) -> tuple[str, ...]:
@@ -163,6 +163,14 @@ def _info(method: Method) -> MethodInfo:
     return MethodInfo(method.name, method.family, method.needs, method.uses, about)
 
 
+def _outside_info(name: str) -> MethodInfo:
+    """A menu line; a package that can't be loaded says so there and spoils nothing else."""
+    try:
+        return _info(_open(name))
+    except TaskError as error:
+        return MethodInfo(name, "yours", frozenset(), frozenset(), str(error))
+
+
 def _open(name: str) -> Method:
     if name in MENU:
         module, _, attribute = MENU[name].partition(":")
@@ -172,17 +180,27 @@ def _open(name: str) -> Method:
     outside = _outsiders()
     if name not in outside:
         raise UnknownName("method", name, [*MENU, *outside])
-    return _as_method(outside[name].load(), name)
+    return _as_method(_loaded(outside[name]), name)
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:  # importing runs anybody's code
+        raise TaskError(
+            f"The method {entry.name!r} of an installed package can't be loaded from {entry.value} "
+            f"({type(error).__name__}: {error}). Update or remove that package."
+        ) from error
 
 
 def _imported(path: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # importing runs anybody's code
         raise TaskError(
-            f"The method {path!r} can't be imported ({error}). Give `module:attribute` of an installed module, "
-            "or run from its folder with PYTHONPATH=. set."
+            f"The method {path!r} can't be imported ({type(error).__name__}: {error}). Give `module:attribute` of an "
+            "installed module, or run from its folder with PYTHONPATH=. set."
         ) from error
 
 

@@ -167,13 +167,14 @@ def _features(
 
 def _fit(x: Array, y: Numbers, strength: float, tolerance: float = 1e-4) -> Any:
     """A fitted classifier. `tolerance` is on the gradient: 1e-3 is near enough to compare strengths by."""
-    from warnings import catch_warnings, simplefilter
+    from warnings import catch_warnings, filterwarnings, simplefilter
 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     with catch_warnings():
         simplefilter("ignore", ConvergenceWarning)  # a thousand steps are near enough to answer by
+        filterwarnings("ignore", "The number of unique classes")  # few examples of many labels: that is the task
         return LogisticRegression(C=strength, max_iter=1000, tol=tolerance).fit(x, y)
 
 

@@ -51,8 +51,8 @@ def open_probe(name: str) -> Probe:
 
 
 def menu() -> list[str]:
-    """Every probe's name, outsiders' included."""
-    return sorted({*MENU, *_outsiders()})
+    """Every probe's name, in the order in which a race takes them, outsiders' last."""
+    return [*MENU, *sorted(set(_outsiders()) - set(MENU))]
 
 
 def _outsiders() -> dict[str, EntryPoint]:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from ..errors import is_disk_full
 from ..log import Finalists, Probed, TestOpened
 from ..model import Model
 from ..task import Example
@@ -23,9 +24,9 @@ from .plan import Trial
 from .state import Race, Take
 
 FEWEST_TEST_ITEMS = 50
-TEST_UNTIL, PROBE_UNTIL = 0.85, 0.93
-"""Of the budget on the wall: the test should be done by the first, and no probe but the first is begun after the
-second."""
+TEST_UNTIL, PROBE_UNTIL, LAST_PROBE = 0.85, 0.93, 0.98
+"""Of the budget on the wall: the test should be done by the first, no probe but the first kind is begun after the
+second, and none at all after the third."""
 TEST_BLOCKS = 8
 """A block of the test is this many times one of dev: nobody is dropped in between."""
 
@@ -162,7 +163,7 @@ def _probe(it: Race, trial: Trial) -> None:
     for probe in it.probes:
         if candidate is None or (trial.name, name, probe.name) in it.standing.probed:
             continue
-        if probe is not it.probes[0] and it.spent_share > PROBE_UNTIL:
+        if it.spent_share > (LAST_PROBE if probe is it.probes[0] else PROBE_UNTIL):
             it.standing.note(f"By the clock there was no time to measure {probe.name} of every finalist.")
             continue
         it.doing(f"{trial.name}: measuring {probe.name}")
@@ -172,6 +173,8 @@ def _probe(it: Race, trial: Trial) -> None:
         try:
             values = probe(candidate, models, examples, it.metric_asking(meter))
         except Exception as error:  # a probe may be anybody's code, and no verdict hangs on one
+            if is_disk_full(error):
+                raise
             cost = asdict(meter.usage) if meter.usage.usd else {}
             it.standing.note(f"The probe {probe.name} could not measure {trial.name}: {error}", cost)
             continue

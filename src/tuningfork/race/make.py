@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from ..candidate import Candidate
-from ..errors import TuningforkError
+from ..errors import TuningforkError, is_disk_full
 from ..log import Trained
 from ..method import Bench, Chain, Known, Method, Note, Share
 from ..task import Example
@@ -18,7 +18,9 @@ from .plan import Trial
 from .state import Race, Take
 
 REAL_OVER_PLANNED = 2.5
-"""A share may take this many times its planned seconds on the wall before the clock ends it."""
+"""A share may take this many times its planned seconds on the wall before the clock ends it, and no longer than the
+race may take, but always so many:"""
+LEAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def make(
 ) -> Made:
     """One candidate. `logged`: whether its training curves go to the log, and a chain may start from the candidate of
     its first part."""
-    real_seconds = max(5.0, planned_seconds * REAL_OVER_PLANNED)
+    real_seconds = max(LEAST_SECONDS, min(planned_seconds * REAL_OVER_PLANNED, it.left_seconds))
     meter = Meter(it.plan.rates, planned_seconds, real_seconds, usd=usd, prices=it.plan.prices)
     if logged:
         meter.on_tuned = lambda recipe, tuned: it.standing.write(
@@ -69,6 +71,8 @@ def make(
     except TuningforkError as error:
         return Made(None, spent(meter, start), time.perf_counter() - start, str(error))
     except Exception as error:  # a method is anybody's code: its crash is its own end, with its reason, not the race's
+        if is_disk_full(error):
+            raise
         why = f"It crashed: {type(error).__name__}: {error}"
         return Made(None, spent(meter, start), time.perf_counter() - start, why, traceback.format_exc())
     seconds = time.perf_counter() - start + (before[2] if before else 0.0)

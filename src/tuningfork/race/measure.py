@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from ..candidate import Candidate, Prediction
-from ..errors import BudgetSpent
+from ..errors import BudgetSpent, is_disk_full
 from ..log import Measured, Row, SplitName, Stage
 from ..metrics import Metric, scores
 from ..model import Failure, Model, Usage
@@ -40,6 +40,8 @@ def measure(it: Race, trial: Trial, take: Stage | Take, split: SplitName, block:
         _ends(it, trial, take, "paused" if stage == "race" else "failed", why, spent(meter, start) | judged(judging))
         return
     except Exception as error:  # a candidate may hold the user's own function, or a model may break down
+        if is_disk_full(error):
+            raise
         why = f"It broke down on {split}: {type(error).__name__}: {error}"
         _ends(it, trial, take, "failed", why, spent(meter, start) | judged(judging), traceback.format_exc())
         return

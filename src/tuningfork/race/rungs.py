@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..candidate import Candidate, identity
+from ..errors import is_disk_full
 from ..log import Rung
 from ..method import Chain
 from ..model import Failure
@@ -131,6 +132,8 @@ def taught(it: Race, trial: Trial, take: Take, share: float, lesson: Lesson) -> 
             found = answered(made.candidate, models, items_of(it), it.metric_asking(meter))
             scores = [None if isinstance(score, Failure) else score for _, _, score in found]
         except Exception as error:  # as in `measure`: a model may break down; here it costs a curve only
+            if is_disk_full(error):
+                raise
             why = f"{type(error).__name__}: {error}"
     usage = added(made.usage, spent(meter, start))
     if made.candidate is None or not any(score is not None for score in scores):

@@ -33,6 +33,7 @@ from ..log import (
     Started,
     TestOpened,
     Twins,
+    wall_seconds,
 )
 from ..metrics import Asking, Metric
 from ..model import Capability, Model, OpenModel, Usage
@@ -168,7 +169,7 @@ class Standing:
             judge_planned = judge.pop("planned", 0.0)
             self.usage = self.usage + Usage(**known) + Usage(**judge)
             self.planned += event.usage.get("planned", 0.0) + judge_planned
-            self.seconds += event.usage.get("wall", getattr(event, "seconds", 0.0))
+            self.seconds += wall_seconds(event)
         match event:
             case Started():
                 self.started = event
@@ -247,6 +248,12 @@ class Race:
         if limit is None:
             return 0.0
         return (time.perf_counter() - self.began) / limit if limit > 0 else math.inf
+
+    @property
+    def left_seconds(self) -> float:
+        """Of the budget on the wall; infinite where it is not limited."""
+        limit = self.task.budget.seconds
+        return math.inf if limit is None else limit - (time.perf_counter() - self.began)
 
     def is_born(self, trial: Trial, take: Stage | Take) -> bool:
         """Whether a trial has come to a candidate in that take, or in any of that stage."""

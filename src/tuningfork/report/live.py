@@ -28,7 +28,7 @@ from .words import Scale
 
 @dataclass
 class Standing:
-    """One trial so far: the sum of its dev scores over `items` that did not fail."""
+    """One trial so far: the sum of its scores on dev, or in folds, over `items` that did not fail."""
 
     trial: str
     total: float = 0.0
@@ -46,15 +46,19 @@ class Standing:
 class LiveProgress:
     """`with watch: watch(event)` for every event, `watch.doing("training lora")` in between.
 
-    `plan_seconds` is the most that the race may take; None where seconds are no limit. `clock` is for tests.
+    `plan_seconds` is the most that the race may take; None where seconds are no limit. `spent_seconds` is what a race
+    that goes on took before. `clock` is for tests.
     """
 
     console: Console
     plan_seconds: float | None = None
     quiet: bool = False
     clock: Callable[[], float] = time.monotonic
+    spent_seconds: float = 0.0
     _standings: dict[str, Standing] = field(default_factory=dict)
     _scale: Scale = field(default_factory=lambda: Scale("score", -math.inf, math.inf, True))
+    _folds: bool = False
+    _seed: int | None = None
     _now: str = "getting ready"
     _first: str = ""
     _began: float = 0.0
@@ -63,7 +67,7 @@ class LiveProgress:
     _closed: bool = False
 
     def __enter__(self) -> LiveProgress:
-        self._began = self.clock()
+        self._began = self.clock() - self.spent_seconds
         if self.console.is_terminal and not self.console.is_dumb_terminal and not self.quiet:
             self._live = drawn(self, self.console)
             self._closed = self._live is None
@@ -139,13 +143,15 @@ class LiveProgress:
         low, high = declared.get("range", (-math.inf, math.inf))
         name, higher = str(declared.get("name", "score")), bool(declared.get("higher_is_better", True))
         self._scale = Scale(name, float(low), float(high), higher)
+        self._folds = bool(event.plan.get("folds"))
         trials = event.plan.get("trials", ())
         return f"started: {words.count(len(trials), 'trial')} planned" if trials else "started"
 
     def _measured(self, event: Measured) -> str:
         if event.split == "test":
             self._now = f"testing {event.trial}"
-            return ""
+            if not self._judged_by(event):
+                return ""
         standing = self._standing(event.trial)
         if standing.state == "waiting":
             standing.state = "in the race"
@@ -158,9 +164,16 @@ class LiveProgress:
             return ""
         self._first = (
             f"First answer after {words.seconds(self.clock() - self._began)}: {event.trial}, {self._scale.metric} "
-            f"{self._shown(standing)} on {words.count(standing.items, 'dev item')}"
+            f"{self._shown(standing)} on {words.count(standing.items, 'example' if self._folds else 'dev item')}"
         )
         return self._first
+
+    def _judged_by(self, event: Measured) -> bool:
+        """Whether test items tell who stands where: in folds, which are all there is. The first repeat alone, so that
+        no example counts twice."""
+        if self._folds and self._seed is None:
+            self._seed = event.seed
+        return self._folds and event.seed == self._seed
 
     def _standing(self, trial: str) -> Standing:
         return self._standings.setdefault(trial, Standing(trial))
@@ -179,7 +192,8 @@ class LiveProgress:
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         table.add_column("trial", no_wrap=True, overflow="ellipsis")
         unit = ", %" if self._scale.percent else ""
-        table.add_column(f"{self._scale.metric} on dev{unit} [95%]", no_wrap=True)
+        where = "in folds" if self._folds else "on dev"
+        table.add_column(f"{self._scale.metric} {where}{unit} [95%]", no_wrap=True)
         table.add_column("items", justify="right", no_wrap=True)
         table.add_column("now", no_wrap=True)
         for row in rows[:room]:
