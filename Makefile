@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "tuningfork needs Python 3.11 or newer; $(PYTHON) is older. Say: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	@echo "Installing (a few minutes the first time) ..."
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[local,endpoints,documents,metrics,reflect,dev]' --constraint constraints.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[local,hub,endpoints,documents,metrics,reflect,dev]' --constraint constraints.txt
 	@touch $@
 
 $(MODELS): $(STAMP)
