@@ -88,6 +88,20 @@ def test_a_long_row_is_read_in_blocks(dtype, monkeypatch):
     assert (found[0].float() - whole(query.float(), key.float(), value.float())).abs().max() < ERROR[dtype]
 
 
+def test_long_rows_side_by_side_hold_what_a_block_does_not_see_once(monkeypatch):
+    monkeypatch.setattr(attention, "BLOCK", 7)
+    dice = torch.Generator().manual_seed(6)
+    lengths = [31, 5, 7, 15]
+    query, key, value = (drawn(sum(lengths), heads, dice) for heads in (HEADS, KEY_HEADS, KEY_HEADS))
+    layout = Layout.of(lengths, torch.float32, torch.device("cpu"))
+    with torch.inference_mode():
+        found, _ = attention.attend(MODULE, query, key, value, None, shared=Shared(layout))
+    assert layout.unseen.shape == (7, 7)
+    for begin, end in zip([0, *layout.ends], layout.ends, strict=False):
+        wanted = whole(*(part[:, :, begin:end] for part in (query, key, value)))
+        assert torch.allclose(found[0, begin:end], wanted, atol=1e-5)
+
+
 def test_a_tree_sees_its_ancestors_only():
     dice = torch.Generator().manual_seed(3)
     query, key, value = (drawn(4, heads, dice) for heads in (HEADS, KEY_HEADS, KEY_HEADS))
@@ -100,7 +114,10 @@ def test_a_tree_sees_its_ancestors_only():
     assert torch.allclose(found[0, 3], wanted[-1], atol=1e-5)
 
 
-def test_gradients_are_those_of_one_softmax():
+@pytest.mark.parametrize("block", [256, 2])
+def test_gradients_are_those_of_one_softmax(block, monkeypatch):
+    """Also of a row so long that it would be read in blocks without them."""
+    monkeypatch.setattr(attention, "BLOCK", block)
     dice = torch.Generator().manual_seed(4)
     query, key, value = (drawn(5, heads, dice).requires_grad_(True) for heads in (HEADS, KEY_HEADS, KEY_HEADS))
     span = [drawn(3, KEY_HEADS, dice)[0].requires_grad_(True) for _ in "kv"]

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuningfork.engine import decoder
+from tuningfork.engine import generate as generate_
 from tuningfork.model import Answer, Failure, GenerateRequest, OneOf, Regex
 from tuningfork.task import Message, Prompt
 
@@ -346,6 +347,112 @@ def test_weights_that_give_nan_fail_the_answer(tiny, make, monkeypatch):
     monkeypatch.setattr(model._weights, "logits", lambda states: logits(states) * float("nan"))
     (found,) = model.generate([GenerateRequest(make.prompt("hello"), 4)])
     assert (type(found), found.kind) == (Failure, "nan")
+
+
+def test_a_row_that_gives_nan_spoils_none_after_it_in_its_place(tiny, make, monkeypatch):
+    """Its keys and values are no numbers, and lie where a shorter row comes next."""
+    it = tiny("llama")
+    monkeypatch.setattr(decoder, "SLOTS", 1)
+    asked = [GenerateRequest(make.prompt(text, system=""), 6) for text in ("zq " * 20, "one two", "one three")]
+    expected = it.model.generate(asked[1:])
+    token = it.tokenizer("zq", add_special_tokens=False)["input_ids"][0]
+    table = it.model._weights.net.get_input_embeddings().weight.data
+    before = table[token].clone()
+    table[token] = float("nan")
+    try:
+        spoilt, *found = it.model.generate(asked)
+    finally:
+        table[token] = before
+    assert isinstance(spoilt, Failure) and spoilt.kind == "nan"
+    assert [entry.text for entry in found] == [entry.text for entry in expected]
+
+
+def short_of_memory(monkeypatch, home, name, rows_at, after):
+    """Memory for three rows side by side, once so many calls went well. Gives how many rows each call had."""
+    real, sizes = getattr(home, name), []
+
+    def limited(*given):
+        sizes.append(len(given[rows_at]))
+        if len(sizes) > after and sizes[-1] > 3:
+            raise torch.OutOfMemoryError("too little")
+        return real(*given)
+
+    monkeypatch.setattr(home, name, limited)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("kind", "home", "name", "rows_at", "after"),
+    [
+        ("llama", decoder.Slots, "step", 1, 3),
+        ("llama", decoder.Slots, "_enter", 1, 0),
+        ("llama", generate_, "_choose", 3, 3),
+        ("mistral", decoder.Whole, "_pass", 1, 3),
+        ("mistral", decoder.Whole, "_pass", 1, 0),
+        ("t5", decoder.Encoded, "_pass", 1, 3),
+        ("bart", decoder.Encoded, "_pass", 1, 3),
+    ],
+)
+@pytest.mark.parametrize("temperature", [0.0, 1.2], ids=["greedy", "sampled"])
+def test_short_of_memory_fewer_rows_go_on_from_what_they_have_written(
+    tiny, make, monkeypatch, kind, home, name, rows_at, after, temperature
+):
+    model = tiny(kind).model
+    asked = [
+        GenerateRequest(make.prompt(f"{make.corpus[0]} {i}"), 6 + i % 5, (), temperature, seed=i) for i in range(7)
+    ]
+    expected = model.generate(asked)
+    sizes = short_of_memory(monkeypatch, home, name, rows_at, after)
+    pieces: dict[int, str] = {}
+    found = model.generate(asked, lambda index, piece: pieces.update({index: pieces.get(index, "") + piece}))
+    assert max(sizes[after:]) > 3 >= sizes[-1]
+    for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert (one.text, one.why_stopped) == (other.text, other.why_stopped)
+        assert one.nats == pytest.approx(other.nats, abs=1e-3)
+        assert dataclasses.replace(one.usage, seconds=0) == dataclasses.replace(other.usage, seconds=0)
+        assert pieces.get(index, "") == one.text, "nothing is said twice"
+
+
+def test_a_constraint_is_kept_where_memory_runs_short(tiny, make, monkeypatch):
+    labels = ("billing and plans", "login problem", "other things")
+    asked = [GenerateRequest(make.prompt(f"hello {i}"), 20, constraint=OneOf(labels)) for i in range(7)]
+    short_of_memory(monkeypatch, decoder.Slots, "step", 1, 2)
+    assert {entry.text for entry in tiny("llama").model.generate(asked)} <= set(labels)
+
+
+def test_a_row_that_memory_is_too_little_for_alone_fails_and_its_neighbours_do_not(tiny, make, monkeypatch):
+    model = tiny("llama").model
+    asked = [GenerateRequest(make.prompt(text, system=""), 5) for text in ("one", "long " * 60, "two", "three")]
+    expected = model.generate(asked)
+    step = decoder.Slots.step
+
+    def limited(self, tokens):
+        if max(len(row.ids) for row in self._live) > 90:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return step(self, tokens)
+
+    monkeypatch.setattr(decoder.Slots, "step", limited)
+    found = model.generate(asked)
+    assert [getattr(entry, "kind", "fine") for entry in found] == ["fine", "memory", "fine", "fine"]
+    assert all(found[i].text == expected[i].text for i in (0, 2, 3))
+
+
+def test_other_errors_are_not_taken_for_short_memory(tiny, make, monkeypatch):
+    def broken(self, tokens):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(decoder.Slots, "step", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        tiny("llama").model.generate([GenerateRequest(make.prompt("hello"), 4)])
+
+
+def test_keys_and_values_take_a_part_of_the_free_memory(tiny, monkeypatch):
+    weights = tiny("llama").model._weights
+    a_row = 100 * (2 * 2 * 2 * 8 * 4)  # tokens, keys and values, layers, heads, their size, bytes of a number
+    monkeypatch.setattr(decoder, "free_bytes", lambda device: 3 * 5 * a_row)
+    assert decoder._slots(weights, 100) == 5
+    monkeypatch.setattr(decoder, "CPU_BYTES", 2 * a_row)
+    assert decoder._slots(weights, 100) == 2
 
 
 def test_pieces_of_a_request_come_in_order_those_of_many_by_turns(tiny, make):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tuningfork.engine import decoder
 from tuningfork.engine import rows as rows_
 from tuningfork.engine import score as score_
 from tuningfork.engine.tree import Node
-from tuningfork.model import Failure, ScoreRequest, Scores
+from tuningfork.model import Failure, GenerateRequest, ScoreRequest, Scores
 
 LABELS = ("billing", "login problem", "other")
 
@@ -59,6 +60,22 @@ def test_a_prompt_that_does_not_fit_alone_fails_and_its_neighbours_do_not(tiny, 
     first, second, third = model.score(requests)
     assert isinstance(first, Scores) and isinstance(third, Scores)
     assert isinstance(second, Failure) and second.kind == "memory"
+
+
+def test_a_prompt_that_does_not_fit_alone_gets_no_answer_and_its_neighbours_do(tiny, make, monkeypatch):
+    """They are still written side by side."""
+    live: list[int] = []
+    step = decoder.Slots.step
+    monkeypatch.setattr(decoder.Slots, "step", lambda self, tokens: live.append(len(tokens)) or step(self, tokens))
+    model = tiny("llama").model
+    asked = [GenerateRequest(make.prompt(text, system=""), 5) for text in ("one", "long " * 60, "two")]
+    expected = model.generate(asked)
+    live.clear()
+    monkeypatch.setattr(rows_, "forward", Short(rows_.forward, 90))
+    found = model.generate(asked)
+    assert [getattr(entry, "kind", "fine") for entry in found] == ["fine", "memory", "fine"]
+    assert [found[0].text, found[2].text] == [expected[0].text, expected[2].text]
+    assert set(live) == {2}
 
 
 def test_a_long_prompt_before_a_trie_is_read_in_blocks(tiny, make, monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import normalizers
+from transformers import AutoTokenizer
 
 from tuningfork.engine import rows as rows_
 from tuningfork.model import Failure, Recipe, ScoreRequest, Scores, TuneItem
@@ -115,6 +117,40 @@ def test_a_choice_that_begins_another_is_followed_by_the_end(tiny, make):
     assert both.tokens[0] == alone.tokens[0] + 1
     assert both.nats[0] < alone.nats[0], "its end is one more event"
     assert math.exp(both.nats[0]) + math.exp(both.nats[1]) <= math.exp(alone.nats[0]) + 1e-9
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_a_choice_that_begins_another_is_refused_where_nothing_ends_an_answer(make, tmp_path, kind):
+    folder = make.model(kind, tmp_path, chat=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(folder)
+    asked = [ScoreRequest(make.prompt("x"), choices) for choices in (("how-to", "how"), ("billing", "other"))]
+    refused, fine = make.open(folder).score(asked)
+    assert isinstance(fine, Scores) and isinstance(refused, Failure) and refused.kind == "begun_choice"
+    assert "'how' begins 'how-to'" in refused.message and "other words" in refused.message
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "t5"])
+def test_choices_that_become_the_same_tokens_are_refused(tiny, make, kind):
+    """A special token is broken up, and so becomes what another choice is."""
+    asked = [ScoreRequest(make.prompt("x"), choices) for choices in (("<|end|>", "< |end|>"), ("billing", "<|end|>"))]
+    refused, fine = tiny(kind).model.score(asked)
+    assert isinstance(fine, Scores) and isinstance(refused, Failure) and refused.kind == "same_choice"
+    assert "'<|end|>' and '< |end|>'" in refused.message
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_a_choice_that_the_tokenizer_drops_is_refused(make, tmp_path, kind):
+    folder = make.model(kind, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    tokenizer.save_pretrained(folder)
+    refused, fine = make.open(folder).score(
+        [ScoreRequest(make.prompt("x"), choices) for choices in (("billing", "\u200b"), ("billing", "other"))]
+    )
+    assert isinstance(fine, Scores) and isinstance(refused, Failure) and refused.kind == "empty_choice"
+    assert "has no tokens" in refused.message
 
 
 def test_with_and_without_an_adapter(tiny, make):

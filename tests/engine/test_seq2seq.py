@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuningfork.engine import rows, seq2seq
-from tuningfork.model import EmbedRequest, Failure, ScoreRequest, Scores
+from tuningfork.model import EmbedRequest, Failure, GenerateRequest, ScoreRequest, Scores
 from tuningfork.task import Message, Prompt
 
 KINDS = ("t5", "mt5", "bart", "marian")
@@ -172,6 +172,41 @@ def test_nan_answers_fail(tiny, make, monkeypatch):
     monkeypatch.setattr(type(weights), "logits", lambda self, states: states[:, :1].expand(-1, 420) * float("nan"))
     (found,) = it.model.score([ScoreRequest(make.prompt("x"), CHOICES)])
     assert isinstance(found, Failure) and found.kind == "nan"
+
+
+def test_vectors_of_nan_fail(tiny, monkeypatch):
+    encode = seq2seq.encode
+
+    def spoilt(*given):
+        states, mask = encode(*given)
+        states[0] = float("nan")
+        return states, mask
+
+    monkeypatch.setattr(seq2seq, "encode", spoilt)
+    found = tiny("t5").model.embed([EmbedRequest(text) for text in ("the longer of these two", "short")])
+    assert [getattr(entry, "kind", "fine") for entry in found] == ["fine", "nan"]
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_a_prompt_that_does_not_fit_alone_fails_and_its_neighbours_do_not(tiny, make, monkeypatch, kind):
+    model = tiny(kind).model
+    prompts = [make.prompt(text, system="") for text in ("one", "long " * 60, "two", "long " * 60)]
+    calls = [
+        (model.score, [ScoreRequest(prompt, CHOICES) for prompt in prompts]),
+        (model.embed, [EmbedRequest(prompt) for prompt in prompts]),
+        (model.generate, [GenerateRequest(prompt, 5) for prompt in prompts]),
+    ]
+    encode = seq2seq.encode
+
+    def limited(weights, batch, *rest):
+        if max(map(len, batch)) > 90:
+            raise torch.OutOfMemoryError("too little")
+        return encode(weights, batch, *rest)
+
+    monkeypatch.setattr(seq2seq, "encode", limited)
+    for call, requests in calls:
+        found = call(requests)
+        assert [getattr(entry, "kind", "fine") for entry in found] == ["fine", "memory", "fine", "memory"]
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart"])

@@ -285,6 +285,15 @@ def test_an_answer_longer_than_the_context_is_left_out_and_counted(tiny, make, c
         model.tune(recipe, made[-1:], [])
 
 
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_choices_that_tokens_do_not_tell_apart_are_left_out_and_counted(tiny, make, kind):
+    model, recipe = tiny(kind).model, dataclasses.replace(RECIPE, max_steps=2)
+    same = TuneItem(make.prompt("short"), "<|end|>", ("<|end|>", "< |end|>"))
+    assert model.tune(recipe, [*items(make, 6), same], []).notes["left_out"] == 1.0
+    with pytest.raises(MethodError, match="tell apart"):
+        model.tune(recipe, [same], [])
+
+
 @pytest.mark.parametrize(("kind", "pairs"), [("llama", False), ("bert", False), ("bert", True)])
 def test_a_label_that_is_seen_once_is_learnt_with_the_others(tiny, make, kind, pairs):
     model = tiny(kind).model

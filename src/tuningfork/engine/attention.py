@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from math import log
 from typing import Any
@@ -50,7 +51,8 @@ KeysValues = tuple[torch.Tensor, torch.Tensor]
 class Layout:
     """How rows lie in a pass. `padded` (R, T) says which token stands at a row's place (its first one beyond its end),
     `flat` (N,) where in (R, T) a token stands. `unseen` is added to scores: (T, T) for rows that simply run on,
-    (R, T, T) for trees, (R, 1, T) for rows that are read both ways."""
+    (R, T, T) for trees, (R, 1, T) for rows that are read both ways; (BLOCK, BLOCK) for rows that run on for longer than
+    that: they are read in blocks, all alike."""
 
     rows: int
     width: int
@@ -58,6 +60,13 @@ class Layout:
     padded: torch.Tensor
     flat: torch.Tensor
     unseen: torch.Tensor
+
+    @cached_property
+    def whole_unseen(self) -> torch.Tensor:
+        """`unseen` of whole rows, where they are not read in blocks after all."""
+        if self.unseen.dim() > 2 or len(self.unseen) == self.width:
+            return self.unseen
+        return self.unseen.new_full((self.width, self.width), float("-inf")).triu_(1)
 
     @classmethod
     def of(
@@ -77,7 +86,8 @@ class Layout:
         if both_ways:
             seen = real[:, None]
         elif seen is None:
-            seen = torch.ones((max(lengths), max(lengths)), dtype=torch.bool).tril()
+            block = min(max(lengths), BLOCK)
+            seen = torch.ones((block, block), dtype=torch.bool).tril()
         unseen = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
         flat = real.flatten().nonzero()[:, 0]
         return cls(
@@ -214,15 +224,16 @@ def _own(
 def _blocks(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, unseen: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One long row: a block sees itself, and all before it as a span."""
+    """One long row: a block sees itself as far as `unseen` (BLOCK, BLOCK) lets it, and all before it as a span."""
     heads, tokens, size = query.shape
     key_heads = key.shape[0]
     outs, all_bits = [], []
     padded = F.pad(key, (0, 1), value=-1.0)
     for begin in range(0, tokens, BLOCK):
         here = slice(begin, min(begin + BLOCK, tokens))
-        q = query[:, here].reshape(1, key_heads, -1, here.stop - begin, size)
-        out, bits = _within(q, key[None, :, here], value[None, :, here], unseen[here, here])
+        own = here.stop - begin
+        q = query[:, here].reshape(1, key_heads, -1, own, size)
+        out, bits = _within(q, key[None, :, here], value[None, :, here], unseen[:own, :own])
         out, bits = out[0].permute(2, 0, 1, 3).reshape(-1, heads, size), bits[0].permute(2, 0, 1).reshape(-1, heads)
         if begin:
             out, bits = _with_span(query[:, here], out, bits, (padded[:, :begin], value[:, :begin]))
@@ -345,7 +356,9 @@ def _trained(
         part[0].transpose(0, 1)[layout.padded].view(rows, width, -1, size).transpose(1, 2)
         for part in (query, key, value)
     )
-    unseen = layout.unseen if layout.unseen.dim() == 2 else layout.unseen[:, None]
+    unseen = layout.whole_unseen
+    if unseen.dim() > 2:
+        unseen = unseen[:, None]
     if shared.lead:
         first = slice(0, shared.lead)
         k = torch.cat([key[:, :, first].expand(rows, -1, -1, -1), k], 2)

@@ -17,6 +17,7 @@ Shapes: n rows, d hidden size, Hk key heads, D head size, S own tokens so far.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import takewhile
 from typing import Protocol
 
 import torch
@@ -35,7 +36,9 @@ SLOTS = 64
 ENTER = 8
 """Rows enter when so many slots are free: prefilling them together is cheaper than one by one."""
 CPU_BYTES = 1 << 30
-"""Most keys and values held on a CPU; on a GPU half of its free memory."""
+"""Most keys and values held at a time, but on a GPU."""
+MEMORY_SHARE = 3
+"""They take one part in so many of the free memory at most: growing them holds old and new ones for a moment."""
 STRIDE = 64
 """Buffers grow by so many tokens at least, since growing copies them."""
 
@@ -52,8 +55,9 @@ class Decoder(Protocol):
         """How many of the waiting, in order, should enter now. At least one where no row is live."""
         ...
 
-    def admit(self, prompts: Sequence[int]) -> torch.Tensor:
-        """States (n, d) that the first tokens of these prompts' answers follow from. Their rows come after the live."""
+    def admit(self, prompts: Sequence[int]) -> tuple[list[int], torch.Tensor]:
+        """Those of these prompts that entered, their rows after the live, and the states (n, d) that their next tokens
+        follow from. The others do not fit into the memory that is left, not even alone."""
         ...
 
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
@@ -66,19 +70,25 @@ class Decoder(Protocol):
 
 
 def open_decoder(
-    weights: Weights, prompts: Sequence[Sequence[int]], room: Sequence[int], begin: Sequence[int] = ()
+    weights: Weights,
+    prompts: Sequence[Sequence[int]],
+    written: Sequence[Sequence[int]],
+    room: Sequence[int],
+    begin: Sequence[int],
+    most: int,
 ) -> Decoder:
-    """The decoder that fits the model. `room` is how many tokens each answer may have; `begin` what an encoder-decoder
-    reads before each."""
+    """The decoder that fits the model, for `most` rows side by side or fewer. `written` is what each answer has
+    already, `room` how many tokens more it may have; `begin` what an encoder-decoder reads before each."""
     if weights.seq2seq:
-        return Encoded(weights, prompts, begin)
-    return Slots(weights, prompts, room) if weights.shares else Whole(weights, prompts)
+        return Encoded(weights, prompts, [[*begin, *own] for own in written], most)
+    whole = [[*prompt, *own] for prompt, own in zip(prompts, written, strict=True)]
+    return Slots(weights, whole, room, most) if weights.shares else Whole(weights, whole, most)
 
 
 class Slots:
     """Live row i has its own keys and values in `_keys_values[layer][0 | 1][i, :, : _lengths[i]]`."""
 
-    def __init__(self, weights: Weights, prompts: Sequence[Sequence[int]], room: Sequence[int]) -> None:
+    def __init__(self, weights: Weights, prompts: Sequence[Sequence[int]], room: Sequence[int], most: int) -> None:
         leaves = grow(prompts)
         rows = [rows_.build(i, prompts[i][node.end if node else 0 :], (), node) for i, node in leaves]
         self.order = [row.index for row in rows]
@@ -87,7 +97,7 @@ class Slots:
         self._weights = weights
         self._rows = {row.index: row for row in rows}
         longest = max((len(row.ids) + room[row.index] for row in rows), default=1)
-        self._slots = min(_slots(weights, longest), max(1, len(rows)))
+        self._slots = min(_slots(weights, longest), most, max(1, len(rows)))
         self._beginnings = Beginnings(weights)
         self._held: dict[Node, dict[int, KeysValues]] = {}
         self._keys_values: dict[int, KeysValues] = {}
@@ -99,14 +109,16 @@ class Slots:
         enough = not self._live or free >= min(len(waiting), ENTER, max(1, self._slots // 4))
         return min(free, len(waiting)) if enough else 0
 
-    def admit(self, prompts: Sequence[int]) -> torch.Tensor:
+    def admit(self, prompts: Sequence[int]) -> tuple[list[int], torch.Tensor]:
         entering = [self._rows[i] for i in prompts]
-        found = []
-        for batch, (states, kept) in rows_.in_passes(self._weights, entering, self._read):
+        entered: list[int] = []
+        found: list[torch.Tensor] = []
+        for batch, (states, kept) in rows_.in_passes(self._weights, entering, self._read, lost=[]):
             self._enter(batch, kept)
             ends = [start + len(row.ids) - 1 for start, row in zip(rows_.starts(batch), batch, strict=True)]
             found.append(states[torch.tensor(ends, device=states.device)])
-        return torch.cat(found)
+            entered += [row.index for row in batch]
+        return entered, torch.cat(found) if found else torch.zeros((0, 0))
 
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
         device, n = self._weights.device, len(self._live)
@@ -149,7 +161,8 @@ class Slots:
         return rows_.forward(self._weights, batch, spans, kept), kept
 
     def _enter(self, batch: Sequence[Row], kept: dict[int, KeysValues]) -> None:
-        """A pass's own keys and values, each (Hk, N, D) a layer, into the slots after the live ones."""
+        """A pass's own keys and values, each (Hk, N, D) a layer, into the slots after the live ones. Zeros follow them:
+        what a row that failed has left there may be no numbers."""
         first, last = len(self._live), len(self._live) + len(batch)
         padded, width = _padded(batch)
         at = torch.tensor(padded, device=self._weights.device)
@@ -161,6 +174,7 @@ class Slots:
         for layer, own in kept.items():
             for buffer, flat in zip(self._keys_values[layer], own, strict=True):
                 buffer[first:last, :, :width] = flat[:, at].transpose(0, 1)
+                buffer[first:last, :, width:] = 0
         self._live += batch
         self._lengths += [len(row.ids) for row in batch]
 
@@ -192,11 +206,12 @@ class Slots:
 class Whole:
     """Every prompt is read whole, and a group ends before the next one begins."""
 
-    def __init__(self, weights: Weights, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, weights: Weights, prompts: Sequence[Sequence[int]], most: int) -> None:
         self.computed = [len(prompt) for prompt in prompts]
         self.order = sorted(range(len(prompts)), key=self.computed.__getitem__)
         self._weights = weights
         self._prompts = prompts
+        self._most = most
         self._ids = torch.zeros((0, 0), dtype=torch.long)
         self._named: dict[str, Cache] = {}
 
@@ -205,12 +220,13 @@ class Whole:
             return 0
         width = self.computed[waiting[0]]
         equal = next((n for n, i in enumerate(waiting) if self.computed[i] != width), len(waiting))
-        return min(equal, _slots(self._weights, width), max(1, rows_.pass_tokens(self._weights) // width))
+        most = min(_slots(self._weights, width), self._most)
+        return min(equal, most, max(1, rows_.pass_tokens(self._weights) // width))
 
-    def admit(self, prompts: Sequence[int]) -> torch.Tensor:
+    def admit(self, prompts: Sequence[int]) -> tuple[list[int], torch.Tensor]:
         self._ids = torch.tensor([list(self._prompts[i]) for i in prompts], device=self._weights.device)
         self._named = {}
-        return self._pass(self._ids)
+        return list(prompts), self._pass(self._ids)
 
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
         new = torch.tensor(tokens, device=self._weights.device)[:, None]
@@ -236,29 +252,35 @@ class Whole:
 
 
 class Encoded:
-    """All answers of a group have written equally many tokens, so the decoder needs no padding."""
+    """All answers of a group have written equally many tokens, so the decoder needs no padding. `begins` is what it
+    reads first of each."""
 
-    def __init__(self, weights: Weights, prompts: Sequence[Sequence[int]], begin: Sequence[int]) -> None:
+    def __init__(
+        self, weights: Weights, prompts: Sequence[Sequence[int]], begins: Sequence[list[int]], most: int
+    ) -> None:
         self.computed = [len(prompt) for prompt in prompts]
-        self.order = sorted(range(len(prompts)), key=self.computed.__getitem__)
+        self.order = sorted(range(len(prompts)), key=lambda i: (len(begins[i]), self.computed[i]))
         self._weights = weights
         self._prompts = prompts
-        self._begin = list(begin)
+        self._begins = begins
+        self._most = most
         self._states = self._mask = torch.zeros((0, 0))
         self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
     def fits(self, waiting: Sequence[int]) -> int:
         if self._states.shape[0]:
             return 0
+        begun = len(self._begins[waiting[0]])
+        alike = sum(1 for _ in takewhile(lambda i: len(self._begins[i]) == begun, waiting))
         fit = 1
-        while fit < min(len(waiting), SLOTS) and (fit + 1) * self.computed[waiting[fit]] <= seq2seq.BATCH_TOKENS:
+        while fit < min(alike, SLOTS, self._most) and (fit + 1) * self.computed[waiting[fit]] <= seq2seq.BATCH_TOKENS:
             fit += 1
         return fit
 
-    def admit(self, prompts: Sequence[int]) -> torch.Tensor:
+    def admit(self, prompts: Sequence[int]) -> tuple[list[int], torch.Tensor]:
         self._states, self._mask = seq2seq.encode(self._weights, [self._prompts[i] for i in prompts])
         self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        return self._pass([self._begin] * len(prompts))
+        return list(prompts), self._pass([self._begins[i] for i in prompts])
 
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
         return self._pass([[token] for token in tokens])
@@ -282,9 +304,9 @@ def _slots(weights: Weights, tokens: int) -> int:
     heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 1)
     size = getattr(config, "head_dim", None) or config.hidden_size // getattr(config, "num_attention_heads", 1)
     a_token = 2 * config.num_hidden_layers * heads * size * weights.dtype.itemsize
-    memory = CPU_BYTES
-    if weights.device.type == "cuda":
-        memory = free_bytes(weights.device) // 3  # growing holds old and new buffers for a moment
+    memory = free_bytes(weights.device) // MEMORY_SHARE
+    if weights.device.type != "cuda":
+        memory = min(memory, CPU_BYTES)
     return int(max(1, min(SLOTS, memory // (a_token * tokens))))
 
 

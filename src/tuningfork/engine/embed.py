@@ -84,15 +84,16 @@ def _embed(
     for batch, vectors in rows_.in_passes(weights, rows, run, lost):
         for row, value in zip(batch, vectors.float().cpu().numpy(), strict=True):
             values[texts[row.index]] = np.ascontiguousarray(value)
-    unfit = {texts[row.index]: rows_.no_memory(row) for row in lost}
+    unfit = {texts[row.index]: rows_.no_memory(row.begin + len(row.ids)) for row in lost}
     cost = dict(zip(texts, (spent for _, spent in sorted(rows_.tokens(rows).items())), strict=True))
     for index, own in ids.items():
         read, reused = cost[own] if first[own] == index else (0, len(own))
         usage = Usage(read, tokens_reused=reused, tokens_cut=cut[index])
-        found[index] = unfit.get(own) or _vector(values[own], usage)
+        found[index] = unfit.get(own) or checked(values[own], usage)
 
 
-def _vector(values: NDArray[np.float32], usage: Usage) -> Vector | Failure:
+def checked(values: NDArray[np.float32], usage: Usage) -> Vector | Failure:
+    """A vector whose numbers are numbers."""
     return Vector(values, usage) if np.isfinite(values).all() else Failure("nan", "The model gave NaN for this text.")
 
 

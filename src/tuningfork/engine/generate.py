@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -21,8 +21,10 @@ import torch
 from ..model import Answer, Failure, GenerateRequest, Usage
 from .constrain import Guide
 from .decoder import Decoder, open_decoder
+from .memory import ran_short
 from .ready import Ready, begin, ready
 from .render import Renderer
+from .rows import no_memory
 from .spelling import Spelling, Text
 from .weights import Weights
 
@@ -31,15 +33,17 @@ OnText = Callable[[int, str], None]
 
 @dataclass
 class Writing:
-    """A row on its way: the last token written and how many, their log-probability, the text, and why it ended."""
+    """A row on its way: its prompt's tokens and how many of them were computed for it, the tokens written, their
+    log-probability, the text, and why it ended."""
 
     request: GenerateRequest
+    ids: list[int]
     room: int
     text: Text
     guide: Guide | None = None
     dice: torch.Generator | None = None
-    token: int = 0
-    tokens: int = 0
+    computed: int = 0
+    wrote: list[int] = field(default_factory=list)
     nats: float = 0.0
     why: str = ""
     failure: Failure | None = None
@@ -59,19 +63,15 @@ def generate(
     fit = [one for one in read if isinstance(one, Ready)]
     writing = [_writing(weights, renderer, one, on_text) for one in fit]
     with torch.inference_mode():
-        ids, room = [one.ids for one in fit], [one.room for one in fit]
-        decoder = open_decoder(weights, ids, room, begin(weights, renderer))
-        _write(weights, renderer.end_ids, decoder, writing)
+        _write_all(weights, renderer, writing)
     seconds = (time.perf_counter() - start) / max(1, len(requests))
-    found = {
-        one.index: _answer(one, written, computed, seconds)
-        for one, written, computed in zip(fit, writing, decoder.computed, strict=True)
-    }
+    found = {one.index: _answer(one, written, seconds) for one, written in zip(fit, writing, strict=True)}
     return [one if isinstance(one, Failure) else found[index] for index, one in enumerate(read)]
 
 
-def _answer(one: Ready, writing: Writing, computed: int, seconds: float) -> Answer | Failure:
-    usage = Usage(computed, writing.tokens, len(one.ids) - computed, tokens_cut=one.cut, seconds=seconds)
+def _answer(one: Ready, writing: Writing, seconds: float) -> Answer | Failure:
+    read, wrote = writing.computed, len(writing.wrote)
+    usage = Usage(read, wrote, len(one.ids) - read, tokens_cut=one.cut, seconds=seconds)
     return writing.failure or Answer(writing.text.text, writing.nats, writing.why, usage)
 
 
@@ -80,29 +80,78 @@ def _writing(weights: Weights, renderer: Renderer, one: Ready, on_text: OnText |
     before = renderer.tokenizer("a", add_special_tokens=False)["input_ids"] if one.guide else ()
     say = partial(on_text, one.index) if on_text else None
     text = Text(Spelling(renderer.tokenizer, before), one.request.stop, say)
-    return Writing(one.request, one.room, text, one.guide, _dice(weights, one.request))
+    return Writing(one.request, one.ids, one.room, text, one.guide, _dice(weights, one.request))
 
 
 def _dice(weights: Weights, request: GenerateRequest) -> torch.Generator | None:
     return torch.Generator(weights.device).manual_seed(request.seed % (1 << 63)) if request.temperature > 0 else None
 
 
-def _write(weights: Weights, end_ids: frozenset[int], decoder: Decoder, writing: Sequence[Writing]) -> None:
-    """Until all have ended: rows enter where there is room, else every live row gets its next token."""
+def _write_all(weights: Weights, renderer: Renderer, writing: Sequence[Writing]) -> None:
+    """Until all have ended. Where memory runs short those that are left go on from what they have written, half as many
+    side by side; one that does not fit alone fails."""
+    left, most = list(writing), max(1, len(writing))
+    while left:
+        live: list[Writing] = []
+        lost: list[Writing] = []
+        try:
+            _write(weights, renderer.end_ids, _opened(weights, renderer, left, most), left, live, lost)
+        except RuntimeError as error:
+            if not ran_short(error):
+                raise
+        stuck = [one for one in (*live, *lost) if not one.over]
+        if most == 1:
+            for one in stuck:
+                one.failure = no_memory(len(one.ids) + len(one.wrote))
+        left = [one for one in left if not one.over]
+        most = max(1, min(most, len(stuck)) // 2)
+
+
+def _opened(weights: Weights, renderer: Renderer, writing: Sequence[Writing], most: int) -> Decoder:
+    """A decoder for what is left of these answers."""
+    ids, wrote = [one.ids for one in writing], [one.wrote for one in writing]
+    room = [one.room - len(one.wrote) for one in writing]
+    decoder = open_decoder(weights, ids, wrote, room, begin(weights, renderer), most)
+    for one, computed in zip(writing, decoder.computed, strict=True):
+        one.computed = one.computed or computed
+    return decoder
+
+
+def _write(
+    weights: Weights,
+    end_ids: frozenset[int],
+    decoder: Decoder,
+    writing: Sequence[Writing],
+    live: list[Writing],
+    lost: list[Writing],
+) -> None:
+    """Until all have ended: rows enter where there is room, else every live row gets its next token. `live` is kept up
+    to date, for the case that memory runs short; prompts that did not fit beside the live go to `lost`."""
     waiting = deque(decoder.order)
-    live: list[Writing] = []
     while waiting or live:
-        count = decoder.fits(waiting)
-        if count:
-            entering = [waiting.popleft() for _ in range(count)]
-            states, asked = decoder.admit(entering), [writing[i] for i in entering]
-            live += asked
+        entering = [waiting.popleft() for _ in range(decoder.fits(waiting))]
+        if entering:
+            states, asked = _admitted(decoder, writing, entering, live, lost)
         else:
-            states, asked = decoder.step([one.token for one in live]), live
-        _choose(weights, end_ids, states, asked)
+            states, asked = decoder.step([one.wrote[-1] for one in live]), live
+        if asked:
+            _choose(weights, end_ids, states, asked)
         gone = {place for place, one in enumerate(live) if one.over}
         if gone:
-            live = [live[place] for place in decoder.release(gone)]
+            live[:] = [live[place] for place in decoder.release(gone)]
+
+
+def _admitted(
+    decoder: Decoder, writing: Sequence[Writing], entering: Sequence[int], live: list[Writing], lost: list[Writing]
+) -> tuple[torch.Tensor, list[Writing]]:
+    """The states of those that entered, and these. All that are to enter count as live until it is known."""
+    before = list(live)
+    live += [writing[i] for i in entering]
+    entered, states = decoder.admit(entering)
+    asked = [writing[i] for i in entered]
+    live[:] = [*before, *asked]
+    lost += [writing[i] for i in entering if i not in entered]
+    return states, asked
 
 
 def _choose(weights: Weights, end_ids: frozenset[int], states: torch.Tensor, asked: Sequence[Writing]) -> None:
@@ -148,7 +197,7 @@ def _sampled(logits: torch.Tensor, asked: Sequence[Writing]) -> torch.Tensor:
     noise = torch.empty_like(scaled)
     for row, one in enumerate(asked):
         noise[row].exponential_(generator=one.dice)
-    return (scaled - noise.clamp_min_(torch.finfo(noise.dtype).tiny).log_()).argmax(-1)
+    return scaled.sub_(noise.clamp_min_(torch.finfo(noise.dtype).tiny).log_()).argmax(-1)
 
 
 def _nucleus(logits: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
@@ -168,21 +217,21 @@ def _take(one: Writing, end_ids: frozenset[int], token: int, nats: float) -> Non
     if token in end_ids:
         one.why = "end"
     else:
-        one.token, one.tokens = token, one.tokens + 1
+        one.wrote.append(token)
         if one.guide:
             _guide(one, one.guide)
         if one.text.add(token):
             one.why = "stop"
         elif one.guide and one.guide.complete:
             one.why = "end"
-        elif one.tokens >= one.room:
+        elif len(one.wrote) >= one.room:
             one.why = "length"
     if one.why and one.text.end():
         one.why = "stop"
 
 
 def _guide(one: Writing, guide: Guide) -> None:
-    first = one.tokens == 1
-    guide.take(one.token)
+    first = len(one.wrote) == 1
+    guide.take(one.wrote[-1])
     if first and guide.spaced:
         one.text.spelling.skip(1)

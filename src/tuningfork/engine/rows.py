@@ -147,12 +147,11 @@ def whole(entry: R | Failure | None, more: Usage) -> R | Failure:
     return entry if isinstance(entry, Failure) else replace(entry, usage=entry.usage + more)
 
 
-def no_memory(row: Row) -> Failure:
-    """Why a prompt got no answer that does not fit into memory alone."""
+def no_memory(tokens: int) -> Failure:
+    """Why a prompt of so many tokens got no answer: it does not fit into memory alone."""
     return Failure(
         "memory",
-        f"There is too little memory for this prompt alone ({row.begin + len(row.ids)} tokens). Close other programs, "
-        "or shorten it.",
+        f"There is too little memory for this prompt alone ({tokens} tokens). Close other programs, or shorten it.",
     )
 
 

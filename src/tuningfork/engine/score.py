@@ -107,7 +107,7 @@ def _score(weights: Weights, asked: Mapping[int, Asked]) -> dict[int, Scores | F
                 nats[row.index][choice] = value
     cost = rows_.tokens(rows)
     place = {question: i for i, question in enumerate(questions)}
-    unfit = {row.index: rows_.no_memory(row) for row in lost}
+    unfit = {row.index: rows_.no_memory(row.begin + len(row.ids)) for row in lost}
     return {
         index: unfit.get(place[question])
         or _scores(question, nats[place[question]], *cost[place[question]], again=first[question] != index)

@@ -25,6 +25,7 @@ from ..model import EmbedRequest, Failure, Pooling, ScoreRequest, Scores, Usage,
 from ..task import Prompt
 from . import choices as choices_
 from . import rows as rows_
+from .embed import checked
 from .fit import fitted, too_long
 from .render import Renderer
 from .rows import Row
@@ -93,11 +94,13 @@ def score(weights: Weights, renderer: Renderer, requests: Sequence[ScoreRequest]
     def run(batch: list[Row]) -> None:
         _score(weights, begin, [row.ids for row in batch], [waiting[row.index] for row in batch])
 
+    lost: list[Row] = []
     with torch.inference_mode():
-        list(rows_.in_passes(weights, _rows(prompts), run))
-    for row, same in prompts.items():
+        list(rows_.in_passes(weights, _rows(prompts), run, lost))
+    unfit = {row.index: rows_.no_memory(len(row.ids)) for row in lost}
+    for place, (ids, same) in enumerate(prompts.items()):
         for asked in same:
-            found[asked.index] = _scores(asked, len(row) + len(begin))
+            found[asked.index] = unfit.get(place) or _scores(asked, len(ids) + len(begin))
     seconds = (time.perf_counter() - start) / max(1, len(requests))
     return [rows_.whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
 
@@ -126,8 +129,12 @@ def embed(weights: Weights, renderer: Renderer, requests: Sequence[EmbedRequest]
     def run(batch: list[Row]) -> None:
         _embed(weights, [row.ids for row in batch], [waiting[row.index] for row in batch], requests, found)
 
+    lost: list[Row] = []
     with torch.inference_mode():
-        list(rows_.in_passes(weights, _rows(wanted), run))
+        list(rows_.in_passes(weights, _rows(wanted), run, lost))
+    for row in lost:
+        for index in waiting[row.index]:
+            found[index] = rows_.no_memory(len(row.ids))
     seconds = (time.perf_counter() - start) / max(1, len(requests))
     return [rows_.whole(entry, Usage(seconds=seconds, tokens_cut=cut[index])) for index, entry in enumerate(found)]
 
@@ -176,10 +183,9 @@ def _branches(weights: Weights, renderer: Renderer, begin: int, choices: Sequenc
     """The tokens of each choice, which the decoder reads after `begin` others; or why they can't be scored."""
     if fault := choices_.fault(choices):
         return fault
-    tokens = renderer.target_ids(choices)
-    if fault := choices_.token_fault(choices, tokens):
+    branches = choices_.parted(renderer.target_ids(choices), renderer.tokenizer.eos_token_id)
+    if fault := choices_.token_fault(choices, branches):
         return fault
-    branches = choices_.parted(tokens, renderer.tokenizer.eos_token_id)
     longest = begin + max(map(len, branches)) - 1
     if longest > weights.answer_tokens:
         return Failure(
@@ -312,7 +318,7 @@ def _embed(
             if request.normalise:
                 vector = torch.nn.functional.normalize(vector, dim=-1)
             read = Usage(tokens_in=tokens) if index == same[0] else Usage(tokens_reused=tokens)
-            found[index] = Vector(np.ascontiguousarray(vector.cpu().numpy()), read)
+            found[index] = checked(np.ascontiguousarray(vector.cpu().numpy()), read)
 
 
 def _pooled(states: torch.Tensor, pooling: Pooling) -> torch.Tensor:

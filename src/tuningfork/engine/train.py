@@ -171,7 +171,9 @@ def _prepared(
     reader = _reader(weights, led, recipe, items, head)
     learn, watch = reader.lessons(items), reader.lessons(hold)
     if not learn:
-        raise MethodError("No example fits the model's context, so there is nothing to learn from.")
+        raise MethodError(
+            "No example fits the model's context with choices that its tokens tell apart, so there is nothing to learn."
+        )
     longest = max(lesson.tokens for lesson in learn) + reader.shared_tokens
     tokens, recompute = fitting(weights, moving, longest)
     known = lower(weights, moving, [*learn, *watch], reader.shared_tokens)

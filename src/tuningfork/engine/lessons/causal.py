@@ -82,6 +82,8 @@ class CausalReader:
         if fault := choices_.fault(choices):
             return fault
         kept, branches = branch(self.renderer, text, self.renderer.ids([text])[0], choices)
+        if fault := choices_.token_fault(choices, branches):
+            return fault
         if not item.choices and self.renderer.end_id is not None:
             branches = [[*branches[0], self.renderer.end_id]]
         return kept, branches

@@ -58,13 +58,12 @@ class Seq2SeqReader:
         choices = item.choices or (item.target or "",)
         if fault := choices_.fault(choices):
             return fault
-        tokens = self.renderer.target_ids(choices)
-        if fault := choices_.token_fault(choices, tokens):
-            return fault
         end = self.renderer.tokenizer.eos_token_id
-        branches = choices_.parted(tokens, end)
+        branches = choices_.parted(self.renderer.target_ids(choices), end)
+        if fault := choices_.token_fault(choices, branches):
+            return fault
         if not item.choices and end is not None:
-            branches = [[*tokens[0], end]]
+            branches = [[*branches[0], end]]
         longest = len(self.before) + max(map(len, branches)) - 1
         if longest > self.weights.answer_tokens:
             return Failure(
