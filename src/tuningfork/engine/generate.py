@@ -97,7 +97,7 @@ def _write_all(weights: Weights, renderer: Renderer, writing: Sequence[Writing])
         try:
             _write(weights, renderer.end_ids, _opened(weights, renderer, left, most), left, live, lost)
         except RuntimeError as error:
-            if not ran_short(error):
+            if not ran_short(error) or not live:
                 raise
         stuck = [one for one in (*live, *lost) if not one.over]
         if most == 1:
