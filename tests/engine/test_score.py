@@ -236,24 +236,55 @@ def test_bf16_tells_likely_choices_apart(make, tiny, kind):
     assert torch.nn.functional.cosine_similarity(gradient.flatten(), expected.flatten(), 0) > 0.99
 
 
+MOODS = ("loved", "hated", "adored", "despised", "quite liked", "was bored by", "will never forget", "regret buying")
+THINGS = ("film", "book", "play", "song", "phone")
+OTHERS = [f"{what} was {how}." for what in ("The soup", "My flight") for how in ("superb", "awful", "fine", "a mess")]
+FEELINGS = ("positive", "negative")
+PARTINGS = 0.005
+
+
+def feeling(text):
+    system = Message("system", "Is this message positive or negative?")
+    shots = (Message("user", "What a fine day"), Message("assistant", "positive"))
+    return Prompt((system, *shots, Message("user", text)))
+
+
+@torch.no_grad()
+def plain_margins(model, dtype, prompts):
+    """How much likelier plain transformers finds the first feeling, in nats, one prompt at a time."""
+    from transformers import AutoModelForCausalLM
+
+    from tuningfork.models.bundled import folder_of
+
+    net = AutoModelForCausalLM.from_pretrained(folder_of(model.id), dtype=dtype).eval()
+    found = []
+    for prompt in prompts:
+        text = model._renderer.read(prompt)
+        (ids,) = model._renderer.ids([text])
+        tokens = [rest for _, rest in model._renderer.continuations(text, ids, FEELINGS)]
+        assert all(len(rest) == 1 for rest in tokens)
+        logits = net(torch.tensor([ids]), logits_to_keep=1).logits[0, -1].float()
+        found.append(float(logits[tokens[0][0]] - logits[tokens[1][0]]))
+    return np.array(found)
+
+
 @pytest.mark.real
 def test_real_weights_decide_the_same_alone_and_together():
-    """Race against serving, in the dtype this machine computes in: a decision may differ only where the two best
-    choices are closer than that dtype's noise, and here next to none does."""
+    """Race against serving, in the dtype this machine computes in: a decision may differ only where both choices are
+    nearer than that dtype's noise (how far it moves plain transformers on other texts), and hardly ever does."""
     from tuningfork.models import open_model
 
     model = open_model("smollm2-135m")
-    moods, things = ("loved", "hated", "quite liked", "was bored by"), ("film", "book", "play", "song")
-    texts = [f"I {mood} this {thing}, number {n}." for mood in moods for thing in things for n in range(4)]
-    system = Message("system", "Is this message positive or negative?\nAnswer with exactly one of: positive, negative.")
-    shots = (Message("user", "What a fine day"), Message("assistant", "positive"))
-    requests = [
-        ScoreRequest(Prompt((system, *shots, Message("user", text))), ("positive", "negative")) for text in texts
-    ]
-    together = np.array([entry.nats for entry in model.score(requests)])
-    alone = np.array([model.score([request])[0].nats for request in requests])
-    noise = np.abs((together - alone) @ [1, -1])
-    margin = np.abs(together @ [1, -1])
-    differ = together.argmax(1) != alone.argmax(1)
-    assert noise.mean() < 0.25, noise
-    assert not differ[margin > noise.max()].any() and differ.sum() <= max(1, 0.005 * len(differ))
+    others = [feeling(text) for text in OTHERS]
+    exact = plain_margins(model, torch.float32, others)
+    floor = np.abs(plain_margins(model, model._weights.dtype, others) - exact).max()
+    texts = [f"I {mood} this {thing}, {n} of 5." for mood in MOODS for thing in THINGS for n in range(1, 6)]
+    requests = [ScoreRequest(feeling(text), FEELINGS) for text in texts]
+    together = np.array([entry.nats for entry in model.score(requests)]) @ [1, -1]
+    alone = np.array([model.score([request])[0].nats for request in requests]) @ [1, -1]
+    differ = (together > 0) != (alone > 0)
+    margins = np.maximum(np.abs(together), np.abs(alone))
+    assert len(texts) >= 200 and (alone > 0).any() and (alone < 0).any()
+    assert np.abs(together - alone).mean() <= max(floor, NATS)
+    assert (margins[differ] <= floor).all(), (floor, margins[differ])
+    assert differ.sum() <= PARTINGS * len(texts), (floor, margins[differ])
