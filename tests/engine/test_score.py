@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import cycle, islice, takewhile
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_equals_plain_transformers_whatever_the_text(tiny, make, texts, labels, 
 
 
 NESTED = st.lists(
-    st.tuples(st.sampled_from(["charged twice", "a" * 40, "où? \U0001f600", "x"]), st.just("billing")), max_size=4
+    st.tuples(st.sampled_from(["charged twice", "a" * 32, "où? \U0001f600", "x"]), st.just("billing")), max_size=4
 )
 
 
@@ -236,22 +237,49 @@ def test_bf16_tells_likely_choices_apart(make, tiny, kind):
     assert torch.nn.functional.cosine_similarity(gradient.flatten(), expected.flatten(), 0) > 0.99
 
 
-MOODS = ("loved", "hated", "adored", "despised", "quite liked", "was bored by", "will never forget", "regret buying")
-THINGS = ("film", "book", "play", "song", "phone")
-OTHERS = [f"{what} was {how}." for what in ("The soup", "My flight") for how in ("superb", "awful", "fine", "a mess")]
-FEELINGS = ("positive", "negative")
+PLAYERS = ("striker", "keeper", "coach", "swimmer", "referee", "boxer", "cyclist", "rider", "runner", "captain")
+DID = (
+    *("won the final", "lost in the last minute", "trains every day", "was injured in June", "broke a record"),
+    *("was the best of the league", "missed the penalty", "left the field", "ran very fast", "got a medal"),
+)
+DISHES = ("soup", "bread", "fish", "cake", "salad", "curry", "cheese", "pasta", "chicken", "rice")
+TASTES = (
+    *("needs more salt", "was baked at noon", "tastes of lemon", "is served with butter", "was cold"),
+    *("is on the menu today", "smells of garlic", "has to simmer", "was too sweet", "came from the oven"),
+)
+TEXTS = [
+    f"{topic} news: The {who} {how}."
+    for topic, whos, hows in (("Sport", PLAYERS, DID), ("Food", DISHES, TASTES))
+    for who in whos
+    for how in hows
+]
+OTHERS = [f"{what} news: It {how}." for what in ("Sport", "Food") for how in ("is famous", "won", "smells")]
+TOPICS = ("sport", "food")
 PARTINGS = 0.005
+SIZES = (1, 3, 6, 10)
 
 
-def feeling(text):
-    system = Message("system", "Is this message positive or negative?")
-    shots = (Message("user", "What a fine day"), Message("assistant", "positive"))
-    return Prompt((system, *shots, Message("user", text)))
+def about(text):
+    system = Message("system", "Is this about sport or food?")
+    shown = (("Sport news: They scored twice", "sport"), ("Food news: Add two eggs", "food"))
+    turns = [turn for asked, said in shown for turn in (Message("user", asked), Message("assistant", said))]
+    return Prompt((system, *turns, Message("user", text)))
+
+
+def margins(found):
+    return np.array([entry.nats for entry in found]) @ [1, -1]
+
+
+def in_small_calls(model, requests):
+    """As a server is asked: one alone, a few at a time."""
+    waiting = iter(requests)
+    calls = (list(islice(waiting, size)) for size in cycle(SIZES))
+    return [entry for call in takewhile(bool, calls) for entry in model.score(call)]
 
 
 @torch.no_grad()
 def plain_margins(model, dtype, prompts):
-    """How much likelier plain transformers finds the first feeling, in nats, one prompt at a time."""
+    """How much likelier plain transformers finds the first topic, in nats, one prompt at a time."""
     from transformers import AutoModelForCausalLM
 
     from tuningfork.models.bundled import folder_of
@@ -261,10 +289,11 @@ def plain_margins(model, dtype, prompts):
     for prompt in prompts:
         text = model._renderer.read(prompt)
         (ids,) = model._renderer.ids([text])
-        tokens = [rest for _, rest in model._renderer.continuations(text, ids, FEELINGS)]
-        assert all(len(rest) == 1 for rest in tokens)
-        logits = net(torch.tensor([ids]), logits_to_keep=1).logits[0, -1].float()
-        found.append(float(logits[tokens[0][0]] - logits[tokens[1][0]]))
+        nats = []
+        for stand, rest in model._renderer.continuations(text, ids, TOPICS):
+            logits = net(torch.tensor([[*ids[:stand], *rest]]), logits_to_keep=len(rest) + 1).logits[0, :-1].float()
+            nats.append(float(torch.log_softmax(logits, -1)[range(len(rest)), rest].sum()))
+        found.append(nats[0] - nats[1])
     return np.array(found)
 
 
@@ -275,16 +304,12 @@ def test_real_weights_decide_the_same_alone_and_together():
     from tuningfork.models import open_model
 
     model = open_model("smollm2-135m")
-    others = [feeling(text) for text in OTHERS]
+    others = [about(text) for text in OTHERS]
     exact = plain_margins(model, torch.float32, others)
     floor = np.abs(plain_margins(model, model._weights.dtype, others) - exact).max()
-    texts = [f"I {mood} this {thing}, {n} of 5." for mood in MOODS for thing in THINGS for n in range(1, 6)]
-    requests = [ScoreRequest(feeling(text), FEELINGS) for text in texts]
-    together = np.array([entry.nats for entry in model.score(requests)]) @ [1, -1]
-    alone = np.array([model.score([request])[0].nats for request in requests]) @ [1, -1]
-    differ = (together > 0) != (alone > 0)
-    margins = np.maximum(np.abs(together), np.abs(alone))
-    assert len(texts) >= 200 and (alone > 0).any() and (alone < 0).any()
-    assert np.abs(together - alone).mean() <= max(floor, NATS)
-    assert (margins[differ] <= floor).all(), (floor, margins[differ])
-    assert differ.sum() <= PARTINGS * len(texts), (floor, margins[differ])
+    requests = [ScoreRequest(about(text), TOPICS) for text in TEXTS]
+    together, apart = margins(model.score(requests)), margins(in_small_calls(model, requests))
+    assert len(together) == len(apart) >= 200 and (apart > 0).any() and (apart < 0).any()
+    assert np.abs(together - apart).mean() <= max(floor, NATS)
+    parted = np.maximum(np.abs(together), np.abs(apart))[(together > 0) != (apart > 0)]
+    assert (parted <= floor).all() and len(parted) <= PARTINGS * len(apart), (floor, parted)
