@@ -28,6 +28,7 @@ from parts import (
     must_have_read,
     opened,
     ours,
+    part_as_bf16_may,
     plainly,
     rates_of,
     theirs,
@@ -153,6 +154,11 @@ def checked(questions: Asked, base: Found, ids: list[Any], own: Found, peer: Fou
     }
 
 
+def answers_hold(check: Found) -> bool:
+    """Whether our texts are plain transformers' in fp32, and those of the two sides part as bf16 may."""
+    return check["fp32_same"] == check["fp32_items"] and part_as_bf16_may(check, check["answers"])
+
+
 def begun(reading: Reading, written: list[int], text: str) -> list[int]:
     """The first of the `written` tokens, as far as `text` reads the same."""
     same = 0
@@ -190,6 +196,8 @@ def row_of(
     )
     return {
         **row,
+        "answers_hold": answers_hold(check),
+        "holds": row["holds"] and answers_hold(check),
         "items": len(ids),
         "shots": case.shots,
         "max_tokens": MAX_TOKENS,

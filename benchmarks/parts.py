@@ -25,6 +25,8 @@ import limit
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 Found = dict[str, Any]
+PARTINGS = 0.005
+"""Of all items, so many may be answered otherwise than the peer does with more than noise between the two answers."""
 
 
 class PartFailed(SystemExit):
@@ -212,6 +214,12 @@ def judged(row: Found, bar: float, goal: float) -> Found:
     }
 
 
+def part_as_bf16_may(check: Found, items: int) -> bool:
+    """Whether two sides' answers differ no more than those of two right programs may in bf16: under the noise floor,
+    and above it in no more of the items than PARTINGS."""
+    return bool(check["differ"] - check["differ_under_floor"] <= PARTINGS * items)
+
+
 def finish(parts: Parts, rows: Sequence[Found], facts: Sequence[Found]) -> None:
     """Print the table, keep the summary and print it as the last line. `facts`: parts that know rates and versions."""
     for row in rows:
@@ -250,5 +258,5 @@ def line(row: Found) -> str:
         f"{row['case']:22} ours {number(row['ours'])} {row['unit']}, {row['peer']} {number(row['theirs'])}: "
         f"{number(row['ratio'])}x (goal {row['goal']}x: {verdict(row['goal_holds'])}); "
         f"{number(row['limit_fraction'])} of the limit {number(row['limit'])} (bar {row['bar']}: "
-        f"{verdict(row['bar_holds'])}); same answers {number(row['same_answers'])}"
+        f"{verdict(row['bar_holds'])}); same answers {number(row['same_answers'])}: {verdict(row.get('answers_hold'))}"
     )

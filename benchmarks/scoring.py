@@ -27,6 +27,7 @@ from parts import (
     must_have_read,
     opened,
     ours,
+    part_as_bf16_may,
     plainly,
     rates_of,
     theirs,
@@ -49,6 +50,8 @@ CASES = {
         "banking77", "classification", BANKING77, ("text", "label"), 16, 100, bar=0.4, goal=200, peer_items=5
     ),
 }
+NATS = 1e-3
+"""How far our log-probabilities may be from plain transformers' in fp32."""
 MEMORY_BAR_MIB = {"sst2-64-shot": 1024.0}
 """Above the weights."""
 
@@ -227,7 +230,8 @@ def row_of(
     return {
         **row,
         **memory,
-        "holds": row["holds"] and memory.get("memory_holds", True),
+        "answers_hold": answers_hold(check),
+        "holds": row["holds"] and memory.get("memory_holds", True) and answers_hold(check),
         "items": count,
         "peer_items": few,
         "shots": case.shots,
@@ -243,6 +247,11 @@ def row_of(
         "when": runs[0]["when"],
         "commit": runs[0]["commit"],
     }
+
+
+def answers_hold(check: Found) -> bool:
+    """Whether our log-probabilities are plain transformers' in fp32, and decisions part as bf16 may."""
+    return check["fp32_nats_apart"] <= NATS and part_as_bf16_may(check, check["decisions"])
 
 
 def memory_of(name: str, runs: list[Found]) -> Found:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Entry = str | Mapping[str, Any]
 """What is asked about: a text, or a dict with the task's input columns."""
 Answered = list[tuple[Entry, Prediction]]
+Tell = Callable[[str], None]
+"""Hears what a model has to say of how it runs here, when it is opened."""
 
 
 @dataclass(frozen=True)
@@ -156,12 +158,18 @@ class Trial:
         return _one_by_one(self.stream_blocks(inputs))
 
     def stream_blocks(
-        self, inputs: Iterable[Entry], waits: Callable[[], bool] = lambda: False, first: int = 1
+        self,
+        inputs: Iterable[Entry],
+        waits: Callable[[], bool] = lambda: False,
+        first: int = 1,
+        tell: Tell = lambda note: None,
     ) -> Iterator[Answered]:
         """As `stream`, a block of inputs with their predictions at a time. `waits()` says that the next input would
-        have to be waited for, which ends a block; `first` is the number of the first input, for messages."""
+        have to be waited for, which ends a block; `first` is the number of the first input, for messages; `tell` hears
+        what models have to say of how they run here, when they are opened."""
         task = self.run.task
-        return _answer(self.candidate, self._models, inputs, task.columns, waits, first, task.prices)
+        models = _Opened(self._models, tell, task.prices)
+        return _answer(self.candidate, models, inputs, task.columns, waits, first)
 
     def export(self, folder: str | Path) -> list[Path]:
         """Write it out to be used without tuningfork: chat messages, adapter in the PEFT layout, a card."""
@@ -197,10 +205,14 @@ class Exported:
         return _one_by_one(self.stream_blocks(inputs))
 
     def stream_blocks(
-        self, inputs: Iterable[Entry], waits: Callable[[], bool] = lambda: False, first: int = 1
+        self,
+        inputs: Iterable[Entry],
+        waits: Callable[[], bool] = lambda: False,
+        first: int = 1,
+        tell: Tell = lambda note: None,
     ) -> Iterator[Answered]:
         """As `Trial.stream_blocks`."""
-        return _answer(self.candidate, self._models, inputs, self.columns, waits, first)
+        return _answer(self.candidate, _Opened(self._models, tell), inputs, self.columns, waits, first)
 
 
 def is_export(folder: Path) -> bool:
@@ -210,12 +222,11 @@ def is_export(folder: Path) -> bool:
 
 def _answer(
     candidate: Candidate,
-    models: dict[str, Model],
+    models: Mapping[str, Model],
     entries: Iterable[Entry],
     columns: Columns,
     waits: Callable[[], bool],
     first: int,
-    prices: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Iterator[Answered]:
     """Blocks of inputs with their predictions. Models are opened when the first input is there and right."""
     from .predict import answerer, in_blocks
@@ -223,7 +234,7 @@ def _answer(
     read = ((entry, _inputs(entry, columns, number)) for number, entry in enumerate(entries, start=first))
     answer = None
     for block in in_blocks(read, waits=waits, characters=_characters):
-        answer = answer or answerer(candidate, _Opened(models, prices))
+        answer = answer or answerer(candidate, models)
         predictions = answer([inputs for _, inputs in block])
         yield [(entry, prediction) for (entry, _), prediction in zip(block, predictions, strict=True)]
 
@@ -264,16 +275,20 @@ def runs_of(runs: Path) -> list[Path]:
 
 
 class _Opened(Mapping[str, "Model"]):
-    """Models by name, each opened when it is first asked for."""
+    """Models by name, each opened when it is first asked for; `tell` then hears its notes."""
 
-    def __init__(self, opened: dict[str, Model], prices: Mapping[str, Mapping[str, float]] | None) -> None:
-        self._opened, self._prices = opened, prices
+    def __init__(
+        self, opened: dict[str, Model], tell: Tell, prices: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
+        self._opened, self._tell, self._prices = opened, tell, prices
 
     def __getitem__(self, name: str) -> Model:
         if name not in self._opened:
             from .models import open_model
 
             self._opened[name] = open_model(name, prices=self._prices) if self._prices else open_model(name)
+            for note in getattr(self._opened[name], "notes", ()):
+                self._tell(f"{name}: {note}")
         return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -74,6 +74,34 @@ def test_a_row_holds_when_bar_and_goal_do(parts: ModuleType) -> None:
     assert parts.judged({"limit_fraction": 0.4, "ratio": 60.0}, 0.5, 60)["holds"] is False
 
 
+SCORED = {"fp32_nats_apart": 1e-3, "decisions": 200, "differ": 3, "differ_under_floor": 2}
+WRITTEN = {"fp32_same": 8, "fp32_items": 8, "answers": 200, "differ": 90, "differ_under_floor": 89}
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "worse"),
+    [
+        ("scoring", SCORED, {"fp32_nats_apart": 2e-3}),
+        ("scoring", SCORED, {"differ": 4}),
+        ("scoring", SCORED, {"decisions": 199}),
+        ("generation", WRITTEN, {"fp32_same": 7}),
+        ("generation", WRITTEN, {"differ_under_floor": 88}),
+    ],
+)
+def test_a_row_holds_only_with_the_same_answers(
+    script: Any, name: str, check: dict[str, Any], worse: dict[str, Any]
+) -> None:
+    benchmark = script(name)
+    assert benchmark.answers_hold(check) and not benchmark.answers_hold({**check, **worse})
+
+
+def test_that_the_answers_hold_stands_in_the_row(script: Any) -> None:
+    """What was recorded of GSM8K parts once above the floor, in 64 answers: too often."""
+    (row,) = script("parts").recorded("generation")["rows"]
+    assert (row["check"]["differ"], row["check"]["differ_under_floor"]) == (39, 38)
+    assert not script("generation").answers_hold(row["check"])
+
+
 def test_an_answer_from_a_cache_is_no_result(parts: ModuleType) -> None:
     parts.must_have_read("a", [{"tokens_in": 10}], 10)
     with pytest.raises(SystemExit, match="a cache answered"):

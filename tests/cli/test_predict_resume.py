@@ -83,11 +83,11 @@ def test_a_candidate_with_a_model(cli: Cli, raced: Path, make: Any, monkeypatch:
     make.csv(Path("in.csv"), [{"text": row["text"]} for row in make.rows(30)])
     left_to_add, add = [3], part_.Part.add
 
-    def add_some(part: part_.Part, answered: Any) -> None:
+    def add_some(part: part_.Part, *block: Any) -> None:
         left_to_add[0] -= 1
         if left_to_add[0] == 0:
             raise KeyboardInterrupt
-        add(part, answered)
+        add(part, *block)
 
     monkeypatch.setattr(part_.Part, "add", add_some)
     assert cli("predict", raced, "-i", "in.csv", "-o", "out.csv").exit_code == INTERRUPTED

@@ -68,6 +68,13 @@ LINEAR = {
     "linear_value_head_dim": 8,
     "shared_expert_intermediate_size": 16,
 }
+STATES = {
+    "mamba_d_ssm": 32,
+    "mamba_n_heads": 4,
+    "mamba_d_head": 8,
+    "mamba_d_state": 8,
+    "mamba_chunk_size": 16,
+}
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", GROUPED),
     "qwen2": ("Qwen2", GROUPED),
@@ -93,6 +100,8 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon_mamba": ("FalconMamba", {"hidden_size": 32, "state_size": 8, "num_hidden_layers": 2}),
     "qwen3_next": ("Qwen3Next", {**GROUPED, **EXPERTS, **LINEAR, "num_hidden_layers": 4, "head_dim": 8}),
     "lfm2": ("Lfm2", {**GROUPED, "layer_types": ["conv", "full_attention"], "block_ff_dim": 48}),
+    "falcon_h1": ("FalconH1", {**GROUPED, **STATES, "lm_head_multiplier": 0.04, "embedding_multiplier": 5.6}),
+    "hyperclovax": ("HyperCLOVAX", {**GROUPED, "logits_scaling": 0.25}),
     "bert": ("Bert", {**SIZES, "max_position_embeddings": CONTEXT, "initializer_range": 0.25}),
     "roberta": ("Roberta", {**SIZES, "max_position_embeddings": 66, "initializer_range": 0.25}),
     "t5": ("T5", T5),
@@ -263,5 +272,6 @@ def make() -> SimpleNamespace:
         prompt=ask,
         corpus=CORPUS,
         context=CONTEXT,
+        sizes=lambda kind: CONFIGS[kind][1],
         cpu=CPU,
     )

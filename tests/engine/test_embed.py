@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from tuningfork.engine import rows as rows_
-from tuningfork.model import EmbedRequest, Failure, Vector
+from tuningfork.engine.embed import token_ids
+from tuningfork.engine.lessons.encoder import EncoderReader
+from tuningfork.model import EmbedRequest, Failure, TuneItem, Vector
 from tuningfork.task import Message, Prompt, Text
 
 
@@ -91,6 +93,54 @@ def test_an_encoder_reads_a_prompt_as_its_texts_and_cuts_what_is_too_long(tiny):
     long = "zq " * 500
     ids = it.tokenizer(long, truncation=True, max_length=65)["input_ids"]
     assert np.allclose(vectors(it.model, [long])[0], reference(it, ids, "mean"), atol=1e-5)
+
+
+LONG = "begin " + "zq " * 500 + "finish"
+
+
+def loose(text, overlong):
+    """A prompt whose question may be cut as a task says; its instruction may not."""
+    asked = f"Q: {text}"
+    return Prompt((Message("system", "one"), Message("user", asked)), overlong=overlong, loose=(3, len(asked)))
+
+
+def test_an_encoder_never_cuts_a_prompt_in_silence(tiny):
+    it = tiny("roberta")
+    failed, fine = it.model.embed([EmbedRequest(loose(LONG, "fail")), EmbedRequest(loose("two", "fail"))])
+    whole = len(it.tokenizer(f"one\nQ: {LONG}")["input_ids"])
+    assert isinstance(failed, Failure) and failed.kind == "too_long"
+    assert f"{whole} tokens" in failed.message and "at most 65" in failed.message
+    assert np.allclose(fine.values, vectors(it.model, ["one\nQ: two"])[0], atol=1e-6) and not fine.usage.tokens_cut
+
+
+@pytest.mark.parametrize(("overlong", "kept"), [("keep_start", "begin"), ("keep_end", "finish")])
+def test_an_encoder_keeps_the_end_of_a_prompt_that_the_task_names_and_counts_the_rest(tiny, overlong, kept):
+    it = tiny("roberta")
+    weights, renderer = it.model._weights, it.model._renderer
+    ((ids, cut),) = token_ids(weights, renderer, [loose(LONG, overlong)])
+    text = it.tokenizer.decode(ids[1:-1])
+    assert text.startswith("one\nQ: ") and kept in text and ("begin" in text) != ("finish" in text)
+    assert len(ids) <= 65 and ids[-1] == it.tokenizer.eos_token_id
+    assert cut == len(it.tokenizer(f"one\nQ: {LONG}")["input_ids"]) - len(ids)
+    (found,) = it.model.embed([EmbedRequest(loose(LONG, overlong))])
+    assert found.usage.tokens_cut == cut and np.allclose(found.values, reference(it, ids, "mean"), atol=1e-5)
+
+
+def test_an_encoder_keeps_the_start_of_a_bare_text_and_counts_the_rest(tiny):
+    it = tiny("roberta")
+    (found,) = it.model.embed([EmbedRequest(LONG)])
+    whole = it.tokenizer(LONG)["input_ids"]
+    assert found.usage.tokens_cut == len(whole) - 65
+    assert np.allclose(found.values, reference(it, [*whole[:64], whole[-1]], "mean"), atol=1e-5)
+
+
+def test_an_encoder_still_learns_from_texts_that_are_too_long(tiny):
+    """What a head reads of them when it is asked, it reads when it is taught."""
+    it = tiny("roberta")
+    items = [TuneItem(Prompt((Message("user", f"{text} {LONG}"),)), text, ("a", "b")) for text in "ab"]
+    lessons = EncoderReader(it.model._weights, it.model._renderer).lessons(items)
+    asked = token_ids(it.model._weights, it.model._renderer, [f"{text} {LONG}" for text in "ab"])
+    assert [lesson.row.ids for lesson in lessons] == [ids for ids, _ in asked]
 
 
 def test_a_causal_model_refuses_what_is_too_long(tiny, make):

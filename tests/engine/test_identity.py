@@ -85,3 +85,12 @@ def test_a_folder_that_can_not_be_written_is_no_matter(folder, tmp_path, monkeyp
     monkeypatch.setattr(identity, "SETTLED_SECONDS", -1.0)
     (tmp_path / "file").write_text("")
     assert identity_of(folder, tmp_path / "file") == identity_of(folder)
+
+
+@pytest.mark.parametrize("name", ["source.spm", "bpe.codes", "tekken.json", "vocab.txt", "spiece.model"])
+def test_what_reads_text_another_way_is_another_tokenizer(folder, name):
+    before = identity.tokenizer_of(folder)
+    (folder / name).write_bytes(b"one")
+    there = identity.tokenizer_of(folder)
+    (folder / name).write_bytes(b"two")
+    assert len({before, there, identity.tokenizer_of(folder)}) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import cycle, islice, takewhile
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_equals_plain_transformers_whatever_the_text(tiny, make, texts, labels, 
 
 
 NESTED = st.lists(
-    st.tuples(st.sampled_from(["charged twice", "a" * 40, "où? \U0001f600", "x"]), st.just("billing")), max_size=4
+    st.tuples(st.sampled_from(["charged twice", "a" * 32, "où? \U0001f600", "x"]), st.just("billing")), max_size=4
 )
 
 
@@ -272,24 +273,79 @@ def test_bf16_tells_likely_choices_apart(make, tiny, kind):
     assert torch.nn.functional.cosine_similarity(gradient.flatten(), expected.flatten(), 0) > 0.99
 
 
+PLAYERS = ("striker", "keeper", "coach", "swimmer", "referee", "boxer", "cyclist", "rider", "runner", "captain")
+DID = (
+    *("won the final", "lost in the last minute", "trains every day", "was injured in June", "broke a record"),
+    *("was the best of the league", "missed the penalty", "left the field", "ran very fast", "got a medal"),
+)
+DISHES = ("soup", "bread", "fish", "cake", "salad", "curry", "cheese", "pasta", "chicken", "rice")
+TASTES = (
+    *("needs more salt", "was baked at noon", "tastes of lemon", "is served with butter", "was cold"),
+    *("is on the menu today", "smells of garlic", "has to simmer", "was too sweet", "came from the oven"),
+)
+TEXTS = [
+    f"{topic} news: The {who} {how}."
+    for topic, whos, hows in (("Sport", PLAYERS, DID), ("Food", DISHES, TASTES))
+    for who in whos
+    for how in hows
+]
+OTHERS = [f"{what} news: It {how}." for what in ("Sport", "Food") for how in ("is famous", "won", "smells")]
+TOPICS = ("sport", "food")
+PARTINGS = 0.005
+SIZES = (1, 3, 6, 10)
+
+
+def about(text):
+    system = Message("system", "Is this about sport or food?")
+    shown = (("Sport news: They scored twice", "sport"), ("Food news: Add two eggs", "food"))
+    turns = [turn for asked, said in shown for turn in (Message("user", asked), Message("assistant", said))]
+    return Prompt((system, *turns, Message("user", text)))
+
+
+def margins(found):
+    return np.array([entry.nats for entry in found]) @ [1, -1]
+
+
+def in_small_calls(model, requests):
+    """As a server is asked: one alone, a few at a time."""
+    waiting = iter(requests)
+    calls = (list(islice(waiting, size)) for size in cycle(SIZES))
+    return [entry for call in takewhile(bool, calls) for entry in model.score(call)]
+
+
+@torch.no_grad()
+def plain_margins(model, dtype, prompts):
+    """How much likelier plain transformers finds the first topic, in nats, one prompt at a time."""
+    from transformers import AutoModelForCausalLM
+
+    from tuningfork.models.bundled import folder_of
+
+    net = AutoModelForCausalLM.from_pretrained(folder_of(model.id), dtype=dtype).eval()
+    found = []
+    for prompt in prompts:
+        text = model._renderer.read(prompt)
+        (ids,) = model._renderer.ids([text])
+        nats = []
+        for stand, rest in model._renderer.continuations(text, ids, TOPICS):
+            logits = net(torch.tensor([[*ids[:stand], *rest]]), logits_to_keep=len(rest) + 1).logits[0, :-1].float()
+            nats.append(float(torch.log_softmax(logits, -1)[range(len(rest)), rest].sum()))
+        found.append(nats[0] - nats[1])
+    return np.array(found)
+
+
 @pytest.mark.real
 def test_real_weights_decide_the_same_alone_and_together():
-    """Race against serving, in the dtype this machine computes in: a decision may differ only where the two best
-    choices are closer than that dtype's noise, and here next to none does."""
+    """Race against serving, in the dtype this machine computes in: a decision may differ only where both choices are
+    nearer than that dtype's noise (how far it moves plain transformers on other texts), and hardly ever does."""
     from tuningfork.models import open_model
 
     model = open_model("smollm2-135m")
-    moods, things = ("loved", "hated", "quite liked", "was bored by"), ("film", "book", "play", "song")
-    texts = [f"I {mood} this {thing}, number {n}." for mood in moods for thing in things for n in range(4)]
-    system = Message("system", "Is this message positive or negative?\nAnswer with exactly one of: positive, negative.")
-    shots = (Message("user", "What a fine day"), Message("assistant", "positive"))
-    requests = [
-        ScoreRequest(Prompt((system, *shots, Message("user", text))), ("positive", "negative")) for text in texts
-    ]
-    together = np.array([entry.nats for entry in model.score(requests)])
-    alone = np.array([model.score([request])[0].nats for request in requests])
-    noise = np.abs((together - alone) @ [1, -1])
-    margin = np.abs(together @ [1, -1])
-    differ = together.argmax(1) != alone.argmax(1)
-    assert noise.mean() < 0.25, noise
-    assert not differ[margin > noise.max()].any() and differ.sum() <= max(1, 0.005 * len(differ))
+    others = [about(text) for text in OTHERS]
+    exact = plain_margins(model, torch.float32, others)
+    floor = np.abs(plain_margins(model, model._weights.dtype, others) - exact).max()
+    requests = [ScoreRequest(about(text), TOPICS) for text in TEXTS]
+    together, apart = margins(model.score(requests)), margins(in_small_calls(model, requests))
+    assert len(together) == len(apart) >= 200 and (apart > 0).any() and (apart < 0).any()
+    assert np.abs(together - apart).mean() <= max(floor, NATS)
+    parted = np.maximum(np.abs(together), np.abs(apart))[(together > 0) != (apart > 0)]
+    assert (parted <= floor).all() and len(parted) <= PARTINGS * len(apart), (floor, parted)

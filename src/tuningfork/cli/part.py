@@ -50,6 +50,8 @@ class State:
     bytes: int = 0
     header: tuple[str, ...] = ()
     """The columns of a table's first row."""
+    cut: int = 0
+    """Tokens that were left out of inputs which were too long."""
     version: int = 1
 
 
@@ -122,9 +124,9 @@ class Part:
         self._digest = digest
         self.state = replace(self.state, source=self._source)  # it may have been moved
 
-    def add(self, answered: Iterable[tuple[Mapping[str, Any], Sequence[Any], bool]]) -> None:
-        """Append a block of rows: each with its added values and whether it failed. Raises DataError where the disk
-        refuses; the part then stays as it was before the block."""
+    def add(self, answered: Iterable[tuple[Mapping[str, Any], Sequence[Any], bool]], cut: int = 0) -> None:
+        """Append a block of rows: each with its added values and whether it failed; `cut` tokens of their inputs were
+        left out. Raises DataError where the disk refuses; the part then stays as it was before the block."""
         block = list(answered)
         text = "".join(self._line(row, values) for row, values, _ in block).encode()
         with _letters(self):
@@ -139,6 +141,7 @@ class Part:
             digest=self._digest.hexdigest(),
             rows=self.state.rows + len(block),
             failed=self.state.failed + sum(failed for _, _, failed in block),
+            cut=self.state.cut + cut,
             bytes=self.state.bytes + len(text),
             header=tuple(self._line.header) if isinstance(self._line, Table) else (),
         )
@@ -204,7 +207,7 @@ class Part:
             data = json.loads(self.state_path.read_text(encoding="utf-8"))
             if data["version"] != 1:
                 raise ValueError(f"it is of version {data['version']!r}, and this tuningfork knows 1")
-            found = State(**{field.name: data[field.name] for field in fields(State)})
+            found = State(**{field.name: {"cut": 0, **data}[field.name] for field in fields(State)})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{str(self.state_path)!r}, which says how far {self.path.name} is, can't be read"

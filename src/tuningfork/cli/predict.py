@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,11 @@ def _to_file(chosen: Trial | Exported, source: str, out: str, restart: bool, pro
             if before:
                 part.go_on(rows)
                 progress.say(f"going on after row {before:,}")
-            for block in chosen.stream_blocks(rows, extent.waits, first=before + 1):
-                part.add([(row, _values(said)[: len(columns)], said.failure is not None) for row, said in _rows(block)])
+            for block in chosen.stream_blocks(rows, extent.waits, first=before + 1, tell=_teller(progress)):
+                part.add(
+                    [(row, _values(said)[: len(columns)], said.failure is not None) for row, said in _rows(block)],
+                    _cut(block),
+                )
                 progress.at(part.state.rows, part.state.failed, extent.share(part.state.rows))
                 if part.left_out and not told:
                     told = True
@@ -100,7 +103,7 @@ def _to_file(chosen: Trial | Exported, source: str, out: str, restart: bool, pro
     except KeyboardInterrupt:
         _say_how_to_go_on(part, again)
         raise SystemExit(INTERRUPTED) from None
-    _say_done(progress, chosen.name, part.state.rows, part.state.failed, before)
+    _say_done(progress, chosen.name, part.state.rows, part.state.failed, part.state.cut, before)
 
 
 def _to_stdout(chosen: Trial | Exported, source: str, progress: Progress) -> None:
@@ -108,18 +111,21 @@ def _to_stdout(chosen: Trial | Exported, source: str, progress: Progress) -> Non
     from .rows import jsonl
 
     columns = _columns(chosen)
-    extent, line, count, failed = Extent(), jsonl(columns), 0, 0
+    extent, line = Extent(), jsonl(columns)
+    rows = stream_rows(source, extent=extent)
+    count = failed = cut = 0
     try:
         with progress:
-            for block in chosen.stream_blocks(stream_rows(source, extent=extent), extent.waits):
+            for block in chosen.stream_blocks(rows, extent.waits, tell=_teller(progress)):
                 count, failed = count + len(block), failed + sum(said.failure is not None for _, said in block)
+                cut += _cut(block)
                 sys.stdout.write("".join(line(row, _values(said)[: len(columns)]) for row, said in _rows(block)))
                 sys.stdout.flush()
                 progress.at(count, failed, extent.share(count))
     except KeyboardInterrupt:
         click.echo(f"\nStopped after row {count:,}. With --out FILE a stopped command can be gone on with.", err=True)
         raise SystemExit(INTERRUPTED) from None
-    _say_done(progress, chosen.name, count, failed)
+    _say_done(progress, chosen.name, count, failed, cut)
 
 
 def _rows(block: Answered) -> Iterator[tuple[Mapping[str, Any], Prediction]]:
@@ -141,10 +147,23 @@ def _values(said: Prediction) -> Sequence[Any]:
     return said.answer, said.confidence, said.failure.message if said.failure else None, "; ".join(said.citations)
 
 
-def _say_done(progress: Progress, name: str, rows: int, failed: int, before: int = 0) -> None:
+def _cut(block: Answered) -> int:
+    """How many tokens were left out of a block's inputs, which were too long."""
+    return sum(said.usage.tokens_cut for _, said in block)
+
+
+def _teller(progress: Progress) -> Callable[[str], None]:
+    """Says what a model has to say of how it runs here."""
+    return lambda note: progress.say(f"note: {note}")
+
+
+def _say_done(progress: Progress, name: str, rows: int, failed: int, cut: int, before: int = 0) -> None:
+    from ..report.words import inputs_cut
+
     now = f" ({rows - before:,} of them now)" if before else ""
     failures = f", {failed:,} of them failed" if failed else ""
-    progress.say(f"{rows:,} rows answered by {name}{now} in {progress.took()}{failures}")
+    shortened = f"; {inputs_cut(rows, cut)}" if cut else ""
+    progress.say(f"{rows:,} rows answered by {name}{now} in {progress.took()}{failures}{shortened}")
 
 
 def _say_how_to_go_on(part: Part, again: str) -> None:

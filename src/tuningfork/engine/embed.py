@@ -30,8 +30,8 @@ Key = tuple[int, Pooling | None, bool]
 
 
 def embed(weights: Weights, renderer: Renderer, requests: Sequence[EmbedRequest]) -> list[Vector | Failure]:
-    """One Vector (float32, (d,)) or Failure a request, in order. An encoder's text longer than its context is cut, as
-    sentence encoders do by design; a causal model's is refused."""
+    """One Vector (float32, (d,)) or Failure a request, in order. A bare text longer than an encoder's context is cut,
+    as sentence encoders do by design; a causal model's is refused. A prompt is cut where it says how, or refused."""
     start = time.perf_counter()
     found: list[Vector | Failure | None] = [None] * len(requests)
     groups: dict[Key, list[int]] = {}
@@ -100,30 +100,51 @@ def checked(values: NDArray[np.float32], usage: Usage) -> Vector | Failure:
 def token_ids(
     weights: Weights, renderer: Renderer, contents: Sequence[Content | Prompt]
 ) -> list[tuple[list[int] | Failure, int]]:
-    """Token ids of texts and prompts, and how many tokens were cut. An encoder reads a prompt as its messages' texts,
-    one after the other, and keeps the start of what is too long, as sentence encoders are made to."""
+    """Token ids of texts and prompts, and how many tokens were cut: of a prompt what it says itself may be, of a bare
+    text all but its start where an encoder reads it, as sentence encoders are made to."""
     if weights.causal:
         return [
             (_prompt_ids if isinstance(content, Prompt) else _text_ids)(weights, renderer, content)  # type: ignore[arg-type]
             for content in contents
         ]
-    faults = [renderer.unreadable(content) for content in contents]
-    texts = [
-        "" if fault else renderer.defused("\n".join(plain_text(part) for part in _parts(content)))
-        for content, fault in zip(contents, faults, strict=True)
-    ]
-    encoded = weights.tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"] if texts else []
-    most = weights.context_tokens - len(renderer.lead)
-    after = renderer.wrapping[1]
-    kept = [row if len(row) <= most else [*row[: most - len(after)], *after] for row in encoded]
     return [
-        (fault, 0) if fault else ([*renderer.lead, *row], len(whole) - len(row))
-        for fault, row, whole in zip(faults, kept, encoded, strict=True)
+        _encoder_prompt_ids(weights, renderer, content) if cut and isinstance(content, Prompt) else (ids, cut)
+        for content, (ids, cut) in zip(contents, kept_starts(weights, renderer, contents), strict=True)
     ]
 
 
-def _parts(content: Content | Prompt) -> list[Content]:
-    return [message.content for message in content.messages] if isinstance(content, Prompt) else [content]
+def kept_starts(
+    weights: Weights, renderer: Renderer, contents: Sequence[Content | Prompt]
+) -> list[tuple[list[int] | Failure, int]]:
+    """What an encoder reads of texts and prompts when it keeps the start of each, and how many tokens were cut."""
+    faults = [renderer.unreadable(content) for content in contents]
+    texts = ["" if fault else _joined(content) for content, fault in zip(contents, faults, strict=True)]
+    whole = _encoder_ids(weights, renderer, texts)
+    most, after = weights.context_tokens, renderer.wrapping[1]
+    kept = [row if len(row) <= most else [*row[: most - len(after)], *after] for row in whole]
+    return [
+        (fault, 0) if fault else (row, len(own) - len(row)) for fault, row, own in zip(faults, kept, whole, strict=True)
+    ]
+
+
+def _joined(content: Content | Prompt) -> str:
+    """An encoder reads a prompt as its messages' texts, one after the other."""
+    parts = [message.content for message in content.messages] if isinstance(content, Prompt) else [content]
+    return "\n".join(map(plain_text, parts))
+
+
+def _encoder_ids(weights: Weights, renderer: Renderer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of whole texts, however long."""
+    defused = [renderer.defused(text) for text in texts]
+    encoded = weights.tokenizer(defused, return_attention_mask=False, verbose=False)["input_ids"] if texts else []
+    return [[*renderer.lead, *row] for row in encoded]
+
+
+def _encoder_prompt_ids(weights: Weights, renderer: Renderer, prompt: Prompt) -> tuple[list[int] | Failure, int]:
+    def read(prompt: Prompt) -> list[int] | Failure:
+        return _encoder_ids(weights, renderer, [_joined(prompt)])[0]
+
+    return fitted(renderer, prompt, weights.context_tokens, len, read)
 
 
 def _prompt_ids(weights: Weights, renderer: Renderer, prompt: Prompt) -> tuple[list[int] | Failure, int]:

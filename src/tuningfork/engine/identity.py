@@ -26,6 +26,9 @@ READING_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
     "*.model",
+    "*.spm",
+    "*.codes",
+    "tekken.json",
 )
 REMEMBER_BYTES = 1 << 20
 """Smaller files are hashed in less time than it takes to look them up."""

@@ -17,6 +17,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from ..errors import ModelError
 from ..model import Pooling
@@ -72,6 +73,8 @@ def load(folder: Path, device: Device, cache_folder: Path | None = None) -> Weig
         weights.shares = _packs(weights)
         return weights
     _check_output(weights, folder)
+    if weights.causal and not weights.asks_net:
+        _text_alone(weights)
     weights.shares = kind == "causal" and _shares(weights)
     if not weights.shares:
         weights.notes.append(
@@ -154,10 +157,15 @@ def _whole(net: Any, told: Mapping[str, Any], folder: Path) -> None:
 
 
 def _kind(config: Any) -> Kind:
+    """What to open a folder as. Some causal models that read pictures too are named as encoder-decoders are; that
+    they write, transformers' own table says."""
     names = config.architectures or []
     if config.is_encoder_decoder:
         return "seq2seq"
-    return "causal" if any("CausalLM" in name or name.endswith("LMHeadModel") for name in names) else "encoder"
+    if any("CausalLM" in name or name.endswith("LMHeadModel") for name in names):
+        return "causal"
+    writes = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return "causal" if writes and any(name.endswith("ForConditionalGeneration") for name in names) else "encoder"
 
 
 def _decoder_start(net: Any, folder: Path) -> int:
@@ -213,17 +221,29 @@ def _tried_ids(weights: Weights) -> torch.Tensor:
 
 @torch.inference_mode()
 def _check_output(weights: Weights, folder: Path) -> None:
-    """Raises ModelError when the model turns hidden states into logits in a way that `Weights.logits` doesn't know."""
-    try:
-        reference, ours = _logits_both_ways(weights)
-        fits = bool((ours - reference).abs().mean() / reference.std() < TOLERANCE.get(weights.dtype, 0.05))
-    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
-        fits = False
-    if not fits:
+    """Has the model turn hidden states into logits itself where `Weights.logits` doesn't know how. Raises ModelError
+    where that is not the same either."""
+    if _gives_own_logits(weights):
+        return
+    weights.asks_net = weights.causal
+    if not (weights.asks_net and _gives_own_logits(weights)):
         raise ModelError(
             f"The model in {folder} ({weights.net.config.model_type}) has an output layer of a kind that this version "
             "doesn't know, so its probabilities would be wrong. Use another model."
         )
+    weights.notes.append(
+        f"{weights.net.config.model_type} models have an output layer that is not known here: the whole model is asked "
+        "for its own logits (slower, same answers)."
+    )
+
+
+def _gives_own_logits(weights: Weights) -> bool:
+    """Whether `Weights.logits` says what the model itself does, of each token apart from the others."""
+    try:
+        reference, ours = _logits_both_ways(weights)
+        return bool((ours - reference).abs().mean() / reference.std() < TOLERANCE.get(weights.dtype, 0.05))
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+        return False
 
 
 def _logits_both_ways(weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
@@ -231,11 +251,27 @@ def _logits_both_ways(weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
     ids = _tried_ids(weights)
     states = weights.body(input_ids=ids, use_cache=False).last_hidden_state
     if not weights.seq2seq:
-        return weights.net(input_ids=ids, use_cache=False).logits[0].float(), weights.logits(states[0])
+        ours = weights.logits(states[0].flip(0)).flip(0)
+        return weights.net(input_ids=ids, use_cache=False).logits[0].float(), ours
     answer = ids[:, : weights.answer_tokens]
     reference = weights.net(input_ids=ids, decoder_input_ids=answer, use_cache=False).logits[0].float()
     out = weights.net.get_decoder()(input_ids=answer, encoder_hidden_states=states, use_cache=False)
     return reference, weights.logits(out.last_hidden_state[0])
+
+
+def _text_alone(weights: Weights) -> None:
+    """Let go of what stands beside the body to read pictures and sound: nothing here asks it, and tuning would move
+    it."""
+    body, output = weights.body, weights.net.get_output_embeddings()
+    path = next(name for name, module in weights.net.named_modules() if module is body)
+    home = path.rpartition(".")[0]
+    if not home:
+        return
+    around = weights.net.get_submodule(home)
+    for name, child in list(around.named_children()):
+        if not any(module is body or module is output for module in child.modules()):
+            setattr(around, name, None)
+    weights.parameters = sum(p.numel() for p in weights.net.parameters())
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
+from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from ..model import Pooling
 
@@ -21,8 +22,9 @@ class Weights:
     """A model in memory. `net` is the whole module, `body` the part that gives hidden states (an encoder-decoder's
     encoder). `decoder_start` is the token that an encoder-decoder's answers begin after; `notes` are for the user;
     `prefix` (layers, 2, Hk, n, D) are the keys and values of virtual tokens, while such an adapter is worn. `output` is
-    a packed copy of the output layer's weights (`linear.py`), and the address of those it was made of. `lower` is worn
-    by each pass over its rows, while a training keeps what frozen layers give."""
+    a packed copy of the output layer's weights (`linear.py`), and the address of those it was made of. `asks_net`: the
+    whole module is asked for its logits, since nothing here knows its output layer. `lower` is worn by each pass over
+    its rows, while a training keeps what frozen layers give."""
 
     net: Any
     tokenizer: Any
@@ -37,6 +39,7 @@ class Weights:
     decoder_start: int = 0
     notes: list[str] = field(default_factory=list)
     prefix: torch.Tensor | None = None
+    asks_net: bool = False
     output: tuple[torch.Tensor, int] | None = None
     lower: Callable[[Sequence[Any]], AbstractContextManager[None]] | None = None
 
@@ -75,9 +78,22 @@ class Weights:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """(n, vocabulary) fp32 logits of (n, d) last hidden states."""
+        if self.asks_net:
+            return self._asked_net(states)
         logits = self._output(states * self._states_scale).float()
         extra = getattr(self.net, "final_logits_bias", None)
         return self._finished(logits if extra is None else logits + extra.float())
+
+    def _asked_net(self, states: torch.Tensor) -> torch.Tensor:
+        """What the whole module makes of these states, which stand in for what its body would compute."""
+        body, given = self.body, MoeModelOutputWithPast(last_hidden_state=states[None])
+        unread = torch.zeros((1, len(states)), dtype=torch.long, device=states.device)
+        body.forward = lambda *_, **__: given
+        try:
+            logits: torch.Tensor = self.net(input_ids=unread, use_cache=False).logits
+        finally:
+            del body.forward
+        return logits[0].float()
 
     def _output(self, states: torch.Tensor) -> torch.Tensor:
         """By the packed weights, unless others stand in for those that these were made of."""
@@ -91,6 +107,8 @@ class Weights:
     def logits_of(self, states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """(n,) logits of one token each, summed up in fp32. In bf16 a logit of 30 is a multiple of 0.125: too coarse to
         tell likely choices apart."""
+        if self.asks_net:
+            return self._asked_net(states).gather(1, tokens[:, None])[:, 0]
         layer = self.net.get_output_embeddings()
         logits = (states.float() * self._states_scale * layer.weight[tokens].float()).sum(-1)
         for bias in (layer.bias, getattr(self.net, "final_logits_bias", None)):
@@ -109,6 +127,7 @@ class Weights:
         """Scaled and capped as the model's config says."""
         config = self.net.config.get_text_config()
         scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
+        scale *= getattr(config, "lm_head_multiplier", None) or 1
         if scale != 1:
             logits = logits * scale
         cap = getattr(config, "final_logit_softcapping", None)

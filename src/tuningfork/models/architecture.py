@@ -77,6 +77,11 @@ ENCODER_DECODERS = frozenset(
 built alike and read no text, so a config's `is_encoder_decoder` alone doesn't say. BigBird is not here: it draws by lot
 what a token attends to."""
 
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+READERS_OF_MORE = frozenset(("gemma3", "gemma3n", "gemma4", "gemma4_unified", "qwen3_5", "qwen3_5_moe"))
+"""Model types of causal language models that read pictures or sound too, and call themselves as encoder-decoders do
+(`Gemma3ForConditionalGeneration`). transformers opens them as causal models, and here they read text."""
+
 WRITERS = ("ForConditionalGeneration", "MTModel")
 """How the architectures of encoder-decoders that can write end: with their output layer on."""
 
@@ -106,7 +111,7 @@ def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
     if config.get("is_encoder_decoder"):
         if kind in ENCODER_DECODERS and any(entry.endswith(WRITERS) for entry in names):
             return "seq2seq"
-    elif any(entry.endswith(("ForCausalLM", "LMHeadModel")) for entry in names):
+    elif any(entry.endswith(_writers_of(kind)) for entry in names):
         return "causal"
     elif kind in ENCODERS or any(entry.endswith("ForMaskedLM") for entry in names):
         return "encoder"
@@ -121,6 +126,11 @@ def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
         "language models (such as Llama, Qwen, SmolLM), encoder-decoders (such as T5, FLAN-T5, BART) and text encoders "
         "(such as BERT, MiniLM, ModernBERT)."
     )
+
+
+def _writers_of(kind: str) -> tuple[str, ...]:
+    """How the architectures of causal language models of this type may end."""
+    return (*CAUSAL, "ForConditionalGeneration") if kind in READERS_OF_MORE else CAUSAL
 
 
 def _not_a_model(folder: Path) -> str:

@@ -44,12 +44,14 @@ def _cut(log: RunLog) -> list[str]:
     for event in log.of(Measured):
         tokens[event.trial] = tokens.get(event.trial, 0) + event.usage.get("tokens_cut", 0)
         items[event.trial] = items.get(event.trial, 0) + event.items
-    return [
-        f"{trial}: some inputs are longer than its model reads. Of {items[trial]} answers, {cut:,.0f} tokens of input "
-        "were cut."
-        for trial, cut in tokens.items()
-        if cut
-    ]
+    return [f"{trial}: {inputs_cut(items[trial], cut)}" for trial, cut in tokens.items() if cut]
+
+
+def inputs_cut(answers: int, tokens: float) -> str:
+    """That so many tokens were left out of what these answers were asked about."""
+    return (
+        f"some inputs are longer than its model reads. Of {answers:,} answers, {tokens:,.0f} tokens of input were cut."
+    )
 
 
 @dataclass(frozen=True)

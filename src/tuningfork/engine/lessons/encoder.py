@@ -11,7 +11,7 @@ from ...errors import MethodError
 from ...model import Failure, TuneItem
 from ...store.blobs import Blob
 from .. import rows as rows_
-from ..embed import pooled, token_ids
+from ..embed import kept_starts, pooled
 from ..render import Renderer
 from ..weights import Weights
 from .lesson import Lesson, answer_of, loss_of
@@ -35,7 +35,7 @@ class EncoderReader:
         if not all(item.choices for item in items):
             raise MethodError("An encoder learns to choose between labels; an item here has no choices.")
         found = []
-        ids = token_ids(self.weights, self.renderer, [item.prompt for item in items])
+        ids = kept_starts(self.weights, self.renderer, [item.prompt for item in items])
         for index, (item, (own, _)) in enumerate(zip(items, ids, strict=True)):
             if not isinstance(own, Failure):
                 target, shares = answer_of(item, True, logits=True)

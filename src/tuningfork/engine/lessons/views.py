@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ...errors import MethodError
 from ...model import Failure, TuneItem
 from .. import rows as rows_
-from ..embed import token_ids
+from ..embed import kept_starts
 from .encoder import EncoderReader
 from .lesson import Lesson
 
@@ -29,7 +29,7 @@ class ViewsReader(EncoderReader):
 
     def lessons(self, items: Sequence[TuneItem]) -> list[Lesson]:
         """A text that is too long is cut, as sentence encoders are made to."""
-        ids = token_ids(self.weights, self.renderer, [item.prompt for item in items])
+        ids = kept_starts(self.weights, self.renderer, [item.prompt for item in items])
         return [
             Lesson(rows_.build(index, own, []), None, item.weight)
             for index, (item, (own, _)) in enumerate(zip(items, ids, strict=True))
