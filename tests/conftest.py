@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("quick", max_examples=20, deadline=None)
 settings.register_profile("all", max_examples=200, deadline=None)
 settings.load_profile("quick")  # `make test-all` says --hypothesis-profile=all
 

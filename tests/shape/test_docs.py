@@ -44,6 +44,9 @@ def place(tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(models, "capabilities", lambda name, *_: real_capabilities(fakes.get(name, name)))
     make.task(tmp_path, models=["smollm2-135m", "minilm-l6"], methods="auto")
     make.csv(tmp_path / "tickets.csv", make.rows(60))
+    monkeypatch.setattr("tuningfork.models.reading.open_reader", lambda name: f"{name} is played by the fake")
+    roads = ("majority", "zero_shot", "few_shot+calibrate", "head", "lora")  # of `auto` other tests know
+    monkeypatch.setattr("tuningfork.methods.auto", lambda task, n_train: roads)
     make.csv(tmp_path / "new.csv", [{"text": row["text"]} for row in make.rows(5)])
     monkeypatch.chdir(tmp_path)
     return tmp_path
