@@ -276,7 +276,7 @@ class LogWriter:
     def rows(self, rows: Iterable[Row]) -> None:
         """Append item results; write the `measured` event after them, so that it never promises rows that are not
         there."""
-        _append(self.folder / "predictions.jsonl", [asdict(row) for row in rows])
+        _append(self.folder / "predictions.jsonl", [vars(row) for row in rows])
 
     def close(self) -> None:
         """Turn the journal of item results into one parquet file."""
@@ -285,7 +285,7 @@ class LogWriter:
             return
         import pandas as pd
 
-        rows = [asdict(row) for row in _read_rows(self.folder)]
+        rows = [vars(row) for row in _read_rows(self.folder)]
         part = self.folder / ".predictions.parquet"
         pd.DataFrame(rows, columns=[f.name for f in fields(Row)]).to_parquet(part, index=False)
         os.replace(part, self.folder / "predictions.parquet")

@@ -43,7 +43,7 @@ from ..store.blobs import Blob
 from ..task import Content, Prompt, plain_text
 from .architecture import CAPABILITIES, Architecture
 from .fake_tuning import Learned, Rows, answers_of, learn, pack, target_of, unmoved, unpack
-from .fake_words import DIMENSIONS, dice, digest_of, unit, vector
+from .fake_words import DIMENSIONS, dice, digest_of, direction, unit, vector
 
 Script = Mapping[str, str] | Callable[[str], str | None]
 Matches = str | Callable[[str], bool]
@@ -230,14 +230,14 @@ class FakeModel:
 
     def _logits(self, prompt: Prompt, text: str, choices: Sequence[str]) -> list[float]:
         """Nats up to a constant: liking, luck, shared words, near demonstrations, what was tuned, what is scripted."""
-        own = unit(vector(text))
-        shown = [(answer, max(0.0, float(own @ unit(vector(asked))))) for asked, answer in _demonstrations(prompt)]
+        own = direction(text)
+        shown = [(answer, max(0.0, float(own @ direction(asked)))) for asked, answer in _demonstrations(prompt)]
         tuned = self._learned.logits(own) if self._learned is not None else {}
         scripted = self._script(text)
         return [
             FAVOUR * dice(self.seed, "favour", choice)
             + MOOD * dice(self.seed, "mood", text, choice)
-            + MEANING * float(own @ unit(vector(choice)))
+            + MEANING * float(own @ direction(choice))
             + EXAMPLE * max((near for answer, near in shown if answer == choice), default=0.0)
             + tuned.get(choice, 0.0)
             + SCRIPTED * (choice == scripted)
@@ -322,7 +322,7 @@ def _gumbel(*parts: object) -> float:
 def _rows(items: Sequence[TuneItem], answers: tuple[str, ...]) -> Rows:
     import numpy as np
 
-    vectors = [unit(vector(_last(item.prompt))) for item in items]
+    vectors = [direction(_last(item.prompt)) for item in items]
     return Rows(
         np.array(vectors, dtype=np.float64).reshape(len(items), DIMENSIONS),
         np.array([_shares(item, answers) for item in items], dtype=np.float64).reshape(len(items), len(answers)),

@@ -48,6 +48,14 @@ def unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
+@lru_cache(maxsize=1 << 13)
+def direction(text: str) -> NDArray[np.float64]:
+    """`vector` with length 1, read-only."""
+    found = unit(vector(text))
+    found.setflags(write=False)
+    return found
+
+
 def dice(*parts: object) -> float:
     """A number in [-1, 1) that depends on nothing but the parts."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
