@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 MODELS := .venv/.models
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 PEERS := benchmarks/peers/.venv
 SETFIT := benchmarks/peers/setfit/.venv
 
@@ -32,10 +33,10 @@ demo: setup
 	else set -x; $(BIN)/tuningfork compare examples/tickets/task.yaml --budget light --runs runs; fi
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=all
+	$(PYTEST) --hypothesis-profile=all
 
 check: $(STAMP)
 	$(BIN)/ruff check .

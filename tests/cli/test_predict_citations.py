@@ -13,7 +13,9 @@ import pytest
 Cli = Callable[..., Any]
 
 
-@pytest.mark.parametrize("out", ["out.csv", "out.jsonl", "out.parquet"])
+@pytest.mark.parametrize(
+    "out", ["out.jsonl", *(pytest.param(out, marks=pytest.mark.slow) for out in ("out.csv", "out.parquet"))]
+)
 def test_what_was_looked_up_is_cited(cli: Cli, tmp_path: Path, make: Any, out: str) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "teams.md").write_text("# billing\nInvoices, cards, refunds.\n\n# bugs\nCrashes and errors.")

@@ -62,7 +62,7 @@ def growth_mib(folder: Path, source: str, out: str, few: int, many: int) -> floa
     return sizes[1] - sizes[0]
 
 
-@pytest.mark.parametrize("source", ["in.csv", "in.jsonl"])
+@pytest.mark.parametrize("source", ["in.csv", pytest.param("in.jsonl", marks=pytest.mark.slow)])
 def test_a_longer_file(contender: Any, tmp_path: Path, source: str) -> None:
     contender.export(tmp_path / "yours")
     assert growth_mib(tmp_path, source, f"out{Path(source).suffix}", 4_000, 20_000) < ALLOWED_MIB / 4
