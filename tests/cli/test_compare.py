@@ -89,7 +89,7 @@ def test_the_same_plan_gives_the_same_verdict(cli: Cli, small_task: Path) -> Non
         (("task.yaml", "--budget", "ligth"), "Did you mean 'light'"),
         (("task.yaml", "--methods", "zero_shut"), "Did you mean 'zero_shot'"),
         (("task.yaml", "--models", "fak"), "Did you mean 'fake'"),
-        (("task.yaml", "--target", "taem"), "team"),
+        (("task.yaml", "--target", "taem"), "Did you mean 'team'"),
         (("--resume", "nowhere"), "'nowhere' is no run"),
         (("task.yaml", "--plan", "nowhere"), "'nowhere' is no run"),
     ],
