@@ -130,7 +130,8 @@ def _cut_dev_and_hold(
         together = f" (which come in {alone} clusters that stay whole)" if alone < len(rows) else ""
         raise DataError(
             f"{len(rows)} rows{together} are too few to cut train, hold and dev from: nothing is left for"
-            f" {' and '.join(short)}. Three that may be parted are the fewest, one for each. Add rows{', or take `cluster` out of the columns' if together else ''}."
+            f" {' and '.join(short)}. Three that may be parted are the fewest,"
+            f" one for each. Add rows{', or take `cluster` out of the columns' if together else ''}."
         )
     lacking = sorted(set(counts) - set(map(strata, dealt["dev"])))
     if lacking and len(counts) > 1:
