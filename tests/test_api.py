@@ -13,7 +13,7 @@ import tuningfork
 from tuningfork import DataError, UnknownName
 from tuningfork.api import begin, examine, open_task, resume_race, task_file_of
 from tuningfork.errors import TaskError
-from tuningfork.log import Event, Started
+from tuningfork.log import Ended, Event, Started
 
 
 def test_compare_calls_the_watcher_with_every_event(small_task: Path, tmp_path: Path) -> None:
@@ -148,6 +148,21 @@ def test_a_stop_between_the_last_event_and_the_report_loses_nothing(raced: Path,
     again = resume_race(run).go()
     assert (run / "report.html").exists() and (run / "verdict.json").exists()
     assert again.verdict.sentence == tuningfork.Run.load(raced).verdict.sentence
+
+
+def test_a_report_of_a_race_on_its_way_gives_way_to_that_of_its_end(small_task: Path, tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if event.type == "finalists":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuningfork.compare(small_task, methods=["majority", "zero_shot"], runs=tmp_path / "runs", watch=stop)
+    (folder,) = (tmp_path / "runs").iterdir()
+    tuningfork.Run.load(folder).write()
+    early = (folder / "report.html").read_text(encoding="utf-8")
+    run = resume_race(folder).go()
+    assert run.log.of(Ended) and (folder / "report.html").read_text(encoding="utf-8") != early
+    assert json.loads((folder / "verdict.json").read_text(encoding="utf-8")) == run.verdict.to_dict()
 
 
 def test_a_run_is_asked_and_gone_on_with_from_anywhere(

@@ -213,7 +213,7 @@ class Prepared:
         with the plan, before anything of the budget is spent.
         """
         if self.ended:
-            return _whole(self.folder)
+            return _written(self.folder, again=False)
         from .data.taskfile import task_to_dict
         from .metrics import open_metric
         from .models import capabilities, open_model
@@ -250,14 +250,15 @@ class Prepared:
         except BaseException:
             _leave_nothing_empty(self.folder)
             raise
-        return _whole(self.folder)
+        return _written(self.folder)
 
 
-def _whole(folder: Path) -> Run:
-    """A run that has ended, with its verdict and report, which a stop after the last event may have kept away."""
+def _written(folder: Path, again: bool = True) -> Run:
+    """A run that has ended, with its verdict and report. Where they are not to be written `again`, they still are where
+    a stop after the last event has kept them away."""
     LogWriter(folder).close()
     run = Run.load(folder)
-    if not (folder / "report.html").exists():
+    if again or not all((folder / name).exists() for name in ("verdict.json", "report.html")):
         run.write()
     return run
 

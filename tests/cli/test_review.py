@@ -93,7 +93,7 @@ def test_grades_correct_the_metric_from_ten_items_on(cli: Cli, run: Path) -> Non
     from tuningfork.decide.results import Results
     from tuningfork.runs import Run
 
-    first = cli("review", run, "--grade", input="1\nno\n7\ns\n0\nq\n")
+    first = cli("review", run, "--grade", input="1\nno\n7\nnan\ns\n0\nq\n")
     assert first.exit_code == 0, first.output
     assert "2 grades kept" in first.stdout and "0 to 1, s: skip, q: quit?" in first.stdout
     assert "majority" not in first.stdout and "zero_shot" not in first.stdout

@@ -130,10 +130,9 @@ def _race(
 def _refuse_beside_resume(flags: dict[str, Any]) -> None:
     """A race that goes on is the one that was begun: what would make it another is refused, not overlooked."""
     named = {"inputs": "--input"}
-    given = [named.get(name, f"--{name}") for name, value in flags.items() if name != "no_cache" and value]
-    if given or flags["seed"] is not None:
-        said = ", ".join(given) or "--seed"
-        raise click.UsageError(f"--resume goes on with the race as it was begun, so it takes no {said}.")
+    given = [named.get(name, f"--{name}") for name, value in flags.items() if name != "no_cache" and value is not None]
+    if given:
+        raise click.UsageError(f"--resume goes on with the race as it was begun, so it takes no {', '.join(given)}.")
 
 
 def second_interrupt_ends_at_once() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,6 +81,6 @@ def _said(low: float, high: float, keys: str) -> str | None:
 
 def _is_grade(said: str, low: float, high: float) -> bool:
     try:
-        return low <= float(said) <= high
+        return low <= float(said) <= high and isfinite(float(said))
     except ValueError:
         return False
