@@ -201,3 +201,12 @@ def test_a_hollow_mark_is_one_of_dev_beside_tested_ones(make_run: Callable[..., 
     assert 'class="hollow"' not in page(log, verdict)
     verdict["leaderboard"][2]["test"] = None
     assert page(log, verdict).count('class="hollow"') == 1
+
+
+def test_a_page_says_nothing_of_where_the_task_lies_on_this_machine(raced: Path) -> None:
+    from tuningfork.log import RunLog
+
+    log = RunLog.read(raced)
+    folder = str(log.started.task["folder"])
+    assert Path(folder).is_absolute()
+    assert f'"{folder}"' not in (raced / "report.html").read_text(encoding="utf-8").replace("&#34;", '"')

@@ -41,10 +41,12 @@ def _curve(event: Trained) -> dict[str, Any]:
 def _configuration(log: RunLog) -> dict[str, Any]:
     """All that the run was set to, from the log alone."""
     plan = {key: value for key, value in log.started.plan.items() if key != "trials"}
+    # Pages are shared: where the task lies on this machine is nobody else's business.
+    task = {key: value for key, value in log.started.task.items() if key != "folder"}
     return {
         "notes": words.notes(log),
         "blocks": [
-            ("Task", _pretty(log.started.task)),
+            ("Task", _pretty(task)),
             ("Plan", _pretty(plan)),
             ("Environment", _pretty(log.started.environment)),
             ("Prices", _pretty(log.started.prices)),
